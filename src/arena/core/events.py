@@ -1,0 +1,74 @@
+"""What backends say (Chunk, Usage) and what the engine tells of it (stream events with times)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["answer", "thought"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of text as it came over the wire."""
+
+    text: str
+    kind: Kind = "answer"
+    tokens: int = 0
+    """Tokens that this piece is known to hold; 0 when the wire does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a backend says about an answer when it is over. None: it does not say."""
+
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    out_tokens: int | None = None
+    think_tokens: int | None = None
+    prompt_ms: float | None = None
+    decode_ms: float | None = None
+    decode_tps: float | None = None
+    """The backend's own decode rate, in tokens per second."""
+    finish: str = "stop"
+    """`stop`, `length` or `cancelled`."""
+    source: Literal["usage", "server", "estimate"] = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The request of a seat was sent; its model is loaded."""
+
+    seat: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Text arrived."""
+
+    seat: int
+    at_ns: int
+    text: str
+    kind: Kind = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The answer of a seat is complete."""
+
+    seat: int
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A seat can't answer. The sentence may name the model: redact it before the vote."""
+
+    seat: int
+    at_ns: int
+    sentence: str
+    hint: str = ""
+
+
+StreamEvent = Opened | Delta | Closed | Failed

@@ -1,0 +1,111 @@
+"""The machine: GPUs, memory, and whether a model fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU as it stands now. None: the driver does not say."""
+
+    index: int
+    name: str
+    uuid: str = ""
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+    reserved_bytes: int = 0
+    """Held by the driver, in no process; 0 where the driver does not tell it apart."""
+    utilization: float | None = None
+    """Percent of time a kernel ran."""
+    temperature_c: float | None = None
+    power_w: float | None = None
+    note: str = ""
+    """What could not be read, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the hardware panel shows."""
+
+    gpus: tuple[Gpu, ...] = ()
+    ram_total_bytes: int = 0
+    ram_free_bytes: int = 0
+    """Available memory: what a new process can get without swapping."""
+    cpu_name: str = ""
+    cpu_cores: int = 0
+    cpu_percent: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def vram_free_bytes(self) -> int | None:
+        """Free memory of the roomiest GPU; None without one that says."""
+        known = [gpu.free_bytes for gpu in self.gpus if gpu.free_bytes is not None]
+        return max(known) if known else None
+
+
+class Fits(StrEnum):
+    """The answer to 'does it fit?'."""
+
+    FITS = "fits"
+    TIGHT = "tight"
+    PARTIAL = "partial"
+    """A part of its layers fits on the GPU."""
+    CPU = "cpu"
+    """It fits in RAM; there is no GPU, or not enough of one."""
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class FitParts:
+    """Where the bytes go."""
+
+    weights: int = 0
+    kv: int = 0
+    recurrent: int = 0
+    compute: int = 0
+    overhead: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.kv + self.recurrent + self.compute + self.overhead
+
+
+@dataclass(frozen=True, slots=True)
+class FitVerdict:
+    """Whether a model fits now, and how that is known."""
+
+    model: str
+    verdict: Fits
+    need_bytes: int | None
+    free_bytes: int | None
+    """Of the device it was held against: the roomiest GPU, or RAM."""
+    sigma_bytes: int | None
+    """One standard deviation of need_bytes."""
+    parts: FitParts
+    method: str
+    """measured, exact, header, catalogue, or '' when nothing is known."""
+    context: int
+    max_context: int | None
+    """The longest context that fits, in tokens."""
+    gpu_layers: int | None
+    """Layers that fit on the GPU; None without a GPU."""
+    device: str = ""
+    """`gpu 0`, `ram`."""
+
+
+def human_bytes(count: int | None) -> str:
+    """`7.4 GiB`, `512 MiB`, `-` for None."""
+    if count is None:
+        return "-"
+    if abs(count) >= GIB:
+        return f"{count / GIB:.1f} GiB"
+    if abs(count) >= MIB:
+        return f"{count / MIB:.0f} MiB"
+    return f"{count / 1024:.0f} KiB"

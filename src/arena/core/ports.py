@@ -1,0 +1,107 @@
+"""The interfaces at which the rooms meet: a way to reach models, a store, a machine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from arena.core.events import Chunk, Usage
+from arena.core.machine import FitVerdict, Machine
+from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
+from arena.core.prompts import Prompt
+from arena.core.rounds import Answer, Round, RoundState
+from arena.core.votes import Vote
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a backend."""
+
+    contestant: Contestant
+    prompt: Prompt
+    sampling: Sampling
+
+
+class Backend(Protocol):
+    """One way to reach models. It turns a wire into Chunk and Usage, and nothing else.
+
+    Faults of one model are raised as SeatError from `prepare` and `stream`.
+    """
+
+    endpoints: tuple[str, ...]
+    """The names of the endpoints that it serves."""
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """The models that can be asked now."""
+        ...
+
+    async def find(self, ref: ModelRef) -> ModelInfo:
+        """The model of that name. Raises ArenaError with a hint when there is none."""
+        ...
+
+    async def prepare(self, contestant: Contestant) -> float:
+        """Load and warm up, off the clock. Returns the load time in ms, 0 when it was ready."""
+        ...
+
+    def stream(self, request: Request) -> AsyncIterator[Chunk | Usage]:
+        """Ask. Chunks as they arrive, then one Usage. Closing the iterator cancels the answer."""
+        ...
+
+    async def release(self, contestant: Contestant) -> None:
+        """Give its memory back."""
+        ...
+
+    async def close(self) -> None:
+        """Give everything back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRecord:
+    """A round as it is stored, with everything known of it. Only for after the vote, or for the engine."""
+
+    round: Round
+    state: RoundState
+    answers: tuple[Answer, ...]
+    vote: Vote | None = None
+    flags: tuple[str, ...] = ()
+    """Why it is not rated or was marked: `failed`, `truncated`, `empty`, `repeated`, ..."""
+
+
+class Ledger(Protocol):
+    """The store of rounds and votes. Every call is one transaction."""
+
+    def open_round(self, round_: Round) -> None:
+        """Store a dealt round as planned."""
+        ...
+
+    def save_answer(self, round_id: str, answer: Answer) -> None:
+        """Store the answer of a seat."""
+        ...
+
+    def close_round(self, round_id: str, state: RoundState, flags: Sequence[str] = ()) -> None:
+        """Say how generation ended: ready or void."""
+        ...
+
+    def cast(self, vote: Vote) -> None:
+        """Store a vote. Raises ArenaError when the round is unknown, not ready or revealed already."""
+        ...
+
+    def round(self, round_id: str) -> RoundRecord:
+        """The round with that id, or an unambiguous beginning or end of it. Raises ArenaError."""
+        ...
+
+
+class Probe(Protocol):
+    """Reads the machine."""
+
+    def read(self) -> Machine:
+        """The machine as it stands now. Never raises: what can't be read is a note."""
+        ...
+
+    def fit(
+        self, info: ModelInfo, machine: Machine, *, context: int, kv_type: str = "f16", slots: int = 1
+    ) -> FitVerdict:
+        """Whether a model fits on that machine."""
+        ...

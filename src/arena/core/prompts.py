@@ -1,0 +1,47 @@
+"""A prompt: what is asked of every seat of a round."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question with its tags."""
+
+    text: str
+    slug: str = ""
+    """Stable name inside its pack, such as `demo/capital-france`; empty for a typed prompt."""
+    title: str = ""
+    system: str = ""
+    """System message sent with it, to every seat alike."""
+    tags: tuple[str, ...] = ()
+    """Tags of the leaderboard: general, coding, reasoning, writing, korean, demo."""
+    language: str = ""
+    """`en`, `ko`, ...; guessed from the text when empty."""
+
+    @property
+    def sha256(self) -> str:
+        """Identity of what is asked: hex digest over system message and text."""
+        payload = f"{self.system}\0{self.text}".encode("utf-8", "replace")
+        return hashlib.sha256(payload).hexdigest()
+
+    @property
+    def guessed_language(self) -> str:
+        """`language`, or `ko` when the text holds Hangul, else `en`."""
+        if self.language:
+            return self.language
+        return "ko" if any("\uac00" <= char <= "\ud7a3" for char in self.text) else "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A named collection of prompts."""
+
+    name: str
+    title: str
+    description: str
+    prompts: tuple[Prompt, ...]
+    source: str = ""
+    """The file it was read from."""

@@ -1,0 +1,130 @@
+"""A round: one prompt, two or three sealed seats, their answers."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from arena.core.models import Contestant, Sampling
+from arena.core.prompts import Prompt
+from arena.core.timing import Metrics
+
+LABELS = "ABC"
+_BASE32 = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+class Pace(StrEnum):
+    """How answers are shown while blind. The recorder sees true times whatever the pace."""
+
+    EVEN = "even"
+    """All panes in lockstep, at the pace of the slowest unfinished stream."""
+    LIVE = "live"
+    """As they arrive; the round is stored as speed_visible."""
+    WHOLE = "whole"
+    """All at once when every seat is done."""
+
+
+class Schedule(StrEnum):
+    """Who runs when."""
+
+    AUTO = "auto"
+    TURN = "turn"
+    TOGETHER = "together"
+
+
+class RoundState(StrEnum):
+    """The life of a round."""
+
+    PLANNED = "planned"
+    GENERATING = "generating"
+    READY = "ready"
+    VOTED = "voted"
+    UNBLINDED = "unblinded"
+    VOID = "void"
+
+
+class Outcome(StrEnum):
+    """How an answer ended."""
+
+    ANSWERED = "answered"
+    TRUNCATED = "truncated"
+    EMPTY = "empty"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A place in a round. The label is all that is known of it before the vote."""
+
+    index: int
+    """0, 1, 2 from left to right."""
+    contestant: Contestant
+    run_order: int
+    """When it runs, 0 first; drawn independently of the seat."""
+
+    @property
+    def label(self) -> str:
+        """A, B or C."""
+        return LABELS[self.index]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One prompt put to two or three seats."""
+
+    id: str
+    """Time-ordered, lower-case letters and digits."""
+    prompt: Prompt
+    seats: tuple[Seat, ...]
+    sampling: Sampling
+    schedule: Schedule = Schedule.TURN
+    pace: Pace = Pace.EVEN
+    blind: bool = True
+    propensity: float | None = None
+    """Probability with which the rule chose this set; None: the user picked it."""
+    created_at: str = ""
+    """UTC, ISO 8601."""
+
+    @property
+    def running_order(self) -> tuple[Seat, ...]:
+        """The seats in the order in which they run."""
+        return tuple(sorted(self.seats, key=lambda seat: seat.run_order))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a seat said, raw, with its metrics."""
+
+    seat: int
+    text: str
+    """As the model wrote it, lone surrogates replaced; clean it before it is shown."""
+    thought: str = ""
+    metrics: Metrics = field(default_factory=Metrics)
+    outcome: Outcome = Outcome.ANSWERED
+    error: str = ""
+    """Sentence and hint of a failure; may name the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundView:
+    """All that a screen may know of a round before the vote. It has no field that could name a model."""
+
+    id: str
+    prompt: Prompt
+    labels: tuple[str, ...]
+    pace: Pace
+
+    @classmethod
+    def of(cls, sealed: Round) -> RoundView:
+        """The view of a round, without its contestants."""
+        return cls(sealed.id, sealed.prompt, tuple(seat.label for seat in sealed.seats), sealed.pace)
+
+
+def new_round_id(now_ms: int | None = None, rng: random.Random | None = None) -> str:
+    """14 characters: 48 bits of milliseconds since 1970, 20 random bits, in Crockford's base 32."""
+    moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+    number = (moment << 20) | (rng or random.SystemRandom()).getrandbits(20)
+    return "".join(_BASE32[(number >> shift) & 31] for shift in range(65, -1, -5))

@@ -1,0 +1,53 @@
+"""Text from strangers: made safe for a terminal before anything shows it.
+
+Model output, model names, server errors, GPU names, prompt packs: all of it may hold escape sequences, bidirectional
+overrides, invisible characters. The raw text is stored; only what these functions return is shown. The mapping works on
+single characters, so text cut anywhere into chunks is cleaned the same.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DROPPED = (
+    *(0x0D, 0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x180E, 0x200B, 0x2060, 0x3164, 0xFEFF, 0xFFA0),
+    *range(0x2061, 0x2066),
+    *range(0x206A, 0x2070),
+    *range(0xFFF9, 0xFFFC),
+    *range(0xE0000, 0xE0080),
+)
+_MARKED = (*range(0x80, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
+
+
+def _table() -> dict[int, str | None]:
+    table: dict[int, str | None] = {code: chr(0x2400 + code) for code in range(0x20)}
+    table |= dict.fromkeys(_MARKED, "\ufffd")
+    table |= dict.fromkeys(_DROPPED)
+    table |= dict.fromkeys((0x0B, 0x0C, 0x85, 0x2028, 0x2029), "\n")
+    table |= {0x09: "\t", 0x0A: "\n", 0x1C: " ", 0x1D: " ", 0x1E: " ", 0x7F: "\u2421"}
+    return table
+
+
+_TABLE = _table()
+_MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u200d\ufe00-\ufe0f]"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_TOO_MANY_MARKS = re.compile(f"({_MARKS}{{4}}){_MARKS}+")
+
+
+def clean(text: str) -> str:
+    """Text that can be shown: controls as pictures or U+FFFD, every line break as LF, invisible characters gone."""
+    plain = text.replace("\n", "").replace("\t", "")
+    if plain.isascii() and (not plain or plain.isprintable()):
+        return text
+    return _TOO_MANY_MARKS.sub(r"\1", text.translate(_TABLE))
+
+
+def clean_line(text: str, limit: int = 200) -> str:
+    """The same for one line: line breaks and tabs become blanks, at most `limit` characters."""
+    line = " ".join(clean(text[: 4 * limit]).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def storable(text: str) -> str:
+    """Text that can be encoded: lone surrogates become U+FFFD. Everything else is kept as it came."""
+    return _SURROGATES.sub("\ufffd", text)

@@ -1,0 +1,69 @@
+"""The metrics of an answer: one definition each, the same for every backend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+TokenSource = Literal["usage", "server", "estimate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """What was measured of one answer. Times in ms on the client's monotonic clock; None: not measured.
+
+    DEFINITIONS holds the definition of every field.
+    """
+
+    queue_ms: float | None = None
+    load_ms: float | None = None
+    ttft_ms: float | None = None
+    ttfa_ms: float | None = None
+    e2e_ms: float | None = None
+    prompt_tokens: int | None = None
+    cached_tokens: int | None = None
+    prefill_tps: float | None = None
+    out_tokens: int | None = None
+    think_tokens: int | None = None
+    out_chars: int = 0
+    decode_tps: float | None = None
+    server_decode_tps: float | None = None
+    chars_per_s: float | None = None
+    max_gap_ms: float | None = None
+    token_source: TokenSource = "estimate"
+    finish: str = ""
+    cold: bool = False
+    contended: bool = False
+    cached: bool = False
+    speed_visible: bool = False
+
+    @property
+    def clean(self) -> bool:
+        """Whether the run counts in the speed columns."""
+        return not (self.cold or self.contended or self.cached)
+
+
+DEFINITIONS: dict[str, str] = {
+    "queue_ms": "Time from asking for the answer until its model was free to begin, apart from everything else.",
+    "load_ms": "Time to load the model before the request was sent; 0 when it was loaded already. In no other figure.",
+    "ttft_ms": "Time to first token: request sent (after the load) to the first non-empty delta of any kind, thinking included.",
+    "ttfa_ms": "Time to first answer: request sent to the first delta of the answer itself; differs from ttft_ms when the model thinks.",
+    "e2e_ms": "Request sent to the last delta.",
+    "prompt_tokens": "Tokens of the prompt after the chat template, as the backend counted them.",
+    "cached_tokens": "Prompt tokens that were taken from a cache and not computed.",
+    "prefill_tps": "(prompt_tokens - cached_tokens) / the backend's prompt time; where it gives none, / ttft.",
+    "out_tokens": "Tokens generated, thinking included.",
+    "think_tokens": "Tokens of the thinking text, where they can be told apart.",
+    "out_chars": "Characters of the answer, thinking left out.",
+    "decode_tps": "(out_tokens - 1) / (time of the last delta - time of the first delta), on the client's clock. n tokens span n-1 gaps.",
+    "server_decode_tps": "The backend's own decode rate, as it reports it; shown beside decode_tps, never instead of it.",
+    "chars_per_s": "Answer characters after the first answer delta / (last - first answer delta). "
+    "Tokenizers differ: compare models by this figure, not by tokens.",
+    "max_gap_ms": "The longest silence between two deltas.",
+    "token_source": "Who counted the tokens: usage (the protocol's usage record), server (its own counters) or estimate (printed with ~).",
+    "finish": "Why it ended: stop, length (max_tokens or the context was full), cancelled.",
+    "cold": "The model was loaded for this answer and not warmed up. Takes the run out of the speed columns, never out of the vote.",
+    "contended": "Another model answered on the same machine meanwhile. Takes the run out of the speed columns, never out of the vote.",
+    "cached": "A part of the prompt came from a cache. Takes the run out of the speed columns, never out of the vote.",
+    "speed_visible": "The answers were shown as they arrived, so the speed could be seen before the vote.",
+}

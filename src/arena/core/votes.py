@@ -1,0 +1,108 @@
+"""Votes, and the stages that ratings are fitted from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from arena.core.errors import UsageError
+from arena.core.rounds import LABELS
+
+
+class Kind(StrEnum):
+    """What a vote says."""
+
+    RANKING = "ranking"
+    ALL_BAD = "bad"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A ranking with ties over the seats, or 'all bad', or 'skip'."""
+
+    kind: Kind
+    ranking: tuple[tuple[int, ...], ...] = ()
+    """Groups of equal seats, best first. Seats not named stand together below the named ones, unordered."""
+
+    def __str__(self) -> str:
+        """The form that `parse` reads: `b>a=c`, `bad`, `skip`."""
+        if self.kind is not Kind.RANKING:
+            return self.kind.value
+        return ">".join("=".join(LABELS[seat].lower() for seat in group) for group in self.ranking)
+
+    @classmethod
+    def parse(cls, text: str, seats: int) -> Verdict:
+        """Read `a`, `tie`, `bad`, `skip` or a ranking such as `b>a=c` over `seats` seats (2 or 3).
+
+        Raises UsageError with a hint when the text is none of these.
+        """
+        word = text.strip().lower().replace(" ", "")
+        if word in (Kind.ALL_BAD, Kind.SKIP):
+            return cls(Kind(word))
+        if word == "tie":
+            return cls(Kind.RANKING, (tuple(range(seats)),))
+        groups = [group.split("=") for group in word.split(">")]
+        named = [letter for group in groups for letter in group]
+        known = LABELS[:seats].lower()
+        if any(len(letter) != 1 or letter not in known for letter in named) or len(set(named)) != len(named):
+            choices = ", ".join(known)
+            raise UsageError(
+                f"'{text}' is no verdict for a round of {seats} answers.",
+                f"Say {choices}, tie, bad, skip, or a ranking such as b>a.",
+            )
+        return cls(Kind.RANKING, tuple(tuple(sorted(known.index(letter) for letter in group)) for group in groups))
+
+    @property
+    def winners(self) -> tuple[int, ...]:
+        """The seats at the top; empty for 'all bad' and 'skip'."""
+        return self.ranking[0] if self.ranking else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A verdict that was cast."""
+
+    round_id: str
+    verdict: Verdict
+    blind: bool = True
+    decided_ms: int | None = None
+    """From the last answer being complete on the screen to the vote."""
+    note: str = ""
+    cast_at: str = ""
+    """UTC, ISO 8601."""
+    voter: str = "me"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The set shown and the subset chosen from it: what a rating is fitted from.
+
+    One chosen is a winner, several are a tie for the first place, all of them 'all equal' or 'all bad'.
+    """
+
+    shown: tuple[str, ...]
+    """Contestant keys, in the order of the seats."""
+    chosen: tuple[str, ...]
+    round_id: str = ""
+    both_bad: bool = False
+
+
+def stages(verdict: Verdict, keys: tuple[str, ...], round_id: str = "") -> tuple[Stage, ...]:
+    """The stages of a verdict over the contestants `keys` (in seat order).
+
+    A contestant that met itself, and 'skip', say nothing. 'All bad' counts as a tie with a mark.
+    'Best of three' is one stage; a full ranking of three is two.
+    """
+    if verdict.kind is Kind.SKIP or len(set(keys)) != len(keys):
+        return ()
+    if verdict.kind is Kind.ALL_BAD:
+        return (Stage(keys, keys, round_id, both_bad=True),)
+    left = list(range(len(keys)))
+    found: list[Stage] = []
+    for group in verdict.ranking:
+        if len(left) < 2:
+            break
+        found.append(Stage(tuple(keys[i] for i in left), tuple(keys[i] for i in group), round_id))
+        left = [i for i in left if i not in group]
+    return tuple(found)

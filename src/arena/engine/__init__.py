@@ -1,0 +1,1 @@
+"""The engine room: plays rounds in a thread of its own, with exact time stamps."""

@@ -1,0 +1,1 @@
+"""The machine: GPUs, memory, and what fits."""

@@ -1,0 +1,1 @@
+"""The store: rounds, answers and votes in SQLite."""

@@ -1,0 +1,1 @@
+"""Widgets: they show core values and never see the Arena facade."""

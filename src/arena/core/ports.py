@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,7 +44,7 @@ class Backend(Protocol):
         """Load and warm up, off the clock. Returns the load time in ms, 0 when it was ready."""
         ...
 
-    def stream(self, request: Request) -> AsyncIterator[Chunk | Usage]:
+    def stream(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
         """Ask. Chunks as they arrive, then one Usage. Closing the iterator cancels the answer."""
         ...
 

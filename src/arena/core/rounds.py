@@ -123,6 +123,25 @@ class RoundView:
         return cls(sealed.id, sealed.prompt, tuple(seat.label for seat in sealed.seats), sealed.pace)
 
 
+@dataclass(frozen=True, slots=True)
+class SealedRound:
+    """A stored round before its vote: what may be read of it."""
+
+    view: RoundView
+    state: RoundState
+    answers: tuple[Answer, ...]
+    """Text and outcome only, in seat order; the text is raw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a round ended."""
+
+    state: RoundState
+    answers: tuple[Answer, ...]
+    """With all figures: not for a screen before the vote."""
+
+
 def new_round_id(now_ms: int | None = None, rng: random.Random | None = None) -> str:
     """14 characters: 48 bits of milliseconds since 1970, 20 random bits, in Crockford's base 32."""
     moment = time.time_ns() // 1_000_000 if now_ms is None else now_ms

@@ -30,7 +30,7 @@ class Metrics:
     server_decode_tps: float | None = None
     chars_per_s: float | None = None
     max_gap_ms: float | None = None
-    token_source: TokenSource = "estimate"
+    token_source: TokenSource = "estimate"  # noqa: S105 - no password
     finish: str = ""
     cold: bool = False
     contended: bool = False
@@ -44,26 +44,26 @@ class Metrics:
 
 
 DEFINITIONS: dict[str, str] = {
-    "queue_ms": "Time from asking for the answer until its model was free to begin, apart from everything else.",
-    "load_ms": "Time to load the model before the request was sent; 0 when it was loaded already. In no other figure.",
-    "ttft_ms": "Time to first token: request sent (after the load) to the first non-empty delta of any kind, thinking included.",
-    "ttfa_ms": "Time to first answer: request sent to the first delta of the answer itself; differs from ttft_ms when the model thinks.",
+    "queue_ms": "From the start of the round until it was this seat's turn; apart from everything else.",
+    "load_ms": "Loading the model before the request was sent, 0 when it was loaded. In no other figure.",
+    "ttft_ms": "Time to first token: request sent (after the load) to the first non-empty delta, thinking included.",
+    "ttfa_ms": "Time to first answer: request sent to the first delta of the answer itself; later when it thinks.",
     "e2e_ms": "Request sent to the last delta.",
-    "prompt_tokens": "Tokens of the prompt after the chat template, as the backend counted them.",
-    "cached_tokens": "Prompt tokens that were taken from a cache and not computed.",
+    "prompt_tokens": "Tokens of the prompt in its chat template, as the backend counted them.",
+    "cached_tokens": "Prompt tokens that came from a cache and were not computed.",
     "prefill_tps": "(prompt_tokens - cached_tokens) / the backend's prompt time; where it gives none, / ttft.",
     "out_tokens": "Tokens generated, thinking included.",
     "think_tokens": "Tokens of the thinking text, where they can be told apart.",
     "out_chars": "Characters of the answer, thinking left out.",
-    "decode_tps": "(out_tokens - 1) / (time of the last delta - time of the first delta), on the client's clock. n tokens span n-1 gaps.",
-    "server_decode_tps": "The backend's own decode rate, as it reports it; shown beside decode_tps, never instead of it.",
+    "decode_tps": "(out_tokens - 1) / (last delta - first delta), on the client's clock: n tokens span n-1 gaps.",
+    "server_decode_tps": "The backend's own decode rate as it reports it; shown beside decode_tps, never for it.",
     "chars_per_s": "Answer characters after the first answer delta / (last - first answer delta). "
-    "Tokenizers differ: compare models by this figure, not by tokens.",
+    "Tokenizers differ: compare models by this, not by tokens.",
     "max_gap_ms": "The longest silence between two deltas.",
-    "token_source": "Who counted the tokens: usage (the protocol's usage record), server (its own counters) or estimate (printed with ~).",
+    "token_source": "Who counted: usage (the protocol's record), server (its counters), estimate (printed with ~).",
     "finish": "Why it ended: stop, length (max_tokens or the context was full), cancelled.",
-    "cold": "The model was loaded for this answer and not warmed up. Takes the run out of the speed columns, never out of the vote.",
-    "contended": "Another model answered on the same machine meanwhile. Takes the run out of the speed columns, never out of the vote.",
-    "cached": "A part of the prompt came from a cache. Takes the run out of the speed columns, never out of the vote.",
-    "speed_visible": "The answers were shown as they arrived, so the speed could be seen before the vote.",
+    "cold": "Loaded for this answer and not warmed up. Takes the run out of the speed columns, never out of the vote.",
+    "contended": "Another model answered on this machine meanwhile. Out of the speed columns, never out of the vote.",
+    "cached": "A part of the prompt came from a cache. Out of the speed columns, never out of the vote.",
+    "speed_visible": "The answers were shown as they arrived: the speed could be seen before the vote.",
 }

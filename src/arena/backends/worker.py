@@ -1,0 +1,172 @@
+"""The parent's side of a worker process: start it, talk to it, and say in words how it died."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from arena.core.errors import SeatError
+from arena.core.text import clean_line
+
+_MODULE = "arena.backends.llamacpp_worker"
+_LINE_LIMIT = 1 << 20
+_GRACE_S = 2.0
+_FIT_HINT = "Choose a smaller model or a shorter context; `arena fit` says what fits."
+_DAMAGED_HINT = "The file may be damaged, or too new for the installed llama-cpp-python: fetch it again, or update."
+_INSTALL_HINT = 'Install it with: pip install "local-arena[embedded]"'
+
+
+class Worker:
+    """One child process with one model."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        """Wrap a started process; use `start`."""
+        self._process = process
+        self._stderr: deque[str] = deque(maxlen=40)
+        self._drain = asyncio.create_task(self._read_stderr())
+        self.busy = asyncio.Lock()
+        """Held while an answer runs: one at a time."""
+
+    @classmethod
+    async def start(cls) -> Worker:
+        """Spawn the process. It has its own session, so that Ctrl+C in the terminal reaches only arena."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            _MODULE,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LINE_LIMIT,
+            start_new_session=True,
+        )
+        return cls(process)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.returncode is None
+
+    async def load(self, path: str, context: int) -> float:
+        """Load a GGUF file and warm it up. Returns the load time in ms. Raises SeatError."""
+        await self._send(op="load", path=path, context=context)
+        return float((await self._receive())["load_ms"])
+
+    async def generate(
+        self, system: str, prompt: str, sampling: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """The worker's events `start`, `delta`, `done`, as they come. Raises SeatError."""
+        await self._send(op="generate", system=system, prompt=prompt, sampling=sampling)
+        over = False
+        try:
+            while not over:
+                event = await self._receive()
+                over = event["event"] == "done"
+                yield event
+        finally:
+            if not over and self.alive:
+                await self._stop_answering()
+
+    async def stop(self) -> None:
+        """End the process, gently first. Its memory returns with it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _GRACE_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        await self._drain
+
+    async def _stop_answering(self) -> None:
+        """Cancel between two tokens and read up to the end, so that the next answer starts on a clean pipe."""
+        with contextlib.suppress(SeatError):
+            await self._send(op="cancel")
+            async with asyncio.timeout(_GRACE_S):
+                while (await self._receive())["event"] != "done":
+                    pass
+            return
+        if self.alive:
+            self._process.kill()
+
+    async def _send(self, **order: object) -> None:
+        if self._process.stdin is None or not self.alive:
+            raise await self._death()
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            raise await self._death() from None
+
+    async def _receive(self) -> dict[str, Any]:
+        """The next event. Raises SeatError for an `error` event and when the process is gone."""
+        assert self._process.stdout is not None  # noqa: S101 - it was started with pipes
+        line = await self._process.stdout.readline()
+        if not line:
+            raise await self._death()
+        event: dict[str, Any] = json.loads(line)
+        if event["event"] == "error":
+            raise self._fault(event["kind"], event["text"])
+        return event
+
+    async def _read_stderr(self) -> None:
+        """Keep the last lines: llama.cpp says there why it gives up."""
+        assert self._process.stderr is not None  # noqa: S101 - it was started with pipes
+        while True:
+            try:
+                line = await self._process.stderr.readline()
+            except ValueError:  # a line beyond the limit: the rest of it follows
+                continue
+            if not line:
+                return
+            self._stderr.append(line.decode("utf-8", "replace").rstrip())
+
+    def _reason(self) -> str:
+        """The last line in which llama.cpp names a fault."""
+        words = ("error", "GGML_ASSERT", "failed", "Error")
+        lines = [line for line in self._stderr if any(word in line for word in words)]
+        return clean_line(lines[-1], 160) if lines else ""
+
+    def _fault(self, kind: str, text: str) -> SeatError:
+        """The sentence for an error that the worker lived to tell."""
+        if kind == "import":
+            return SeatError("The embedded engine, llama-cpp-python, is not installed.", _INSTALL_HINT)
+        if kind == "context":
+            return SeatError(clean_line(text), "Ask something shorter, or raise the context in the settings.")
+        if kind == "load":
+            detail = self._reason() or clean_line(text, 160)
+            hint = _FIT_HINT if "alloc" in detail else _DAMAGED_HINT
+            return SeatError(f"llama.cpp could not load this model: {detail.rstrip('.')}.", hint)
+        return SeatError(f"The engine stopped: {clean_line(text, 160).rstrip('.')}.", "Run the round again.")
+
+    async def _death(self) -> SeatError:
+        """The sentence for a process that is gone."""
+        code = await self._process.wait()
+        await self._drain
+        if code == -signal.SIGKILL:
+            return SeatError(
+                "The process of this model was killed, most likely by the system because memory ran out.", _FIT_HINT
+            )
+        if code == -signal.SIGABRT:
+            return SeatError(f"llama.cpp gave up on this model: {self._reason() or 'it aborted'}.", _DAMAGED_HINT)
+        if code < 0:
+            name = signal.strsignal(-code) or f"signal {-code}"
+            return SeatError(f"The process of this model crashed ({name}).", _DAMAGED_HINT)
+        if code == os.EX_OK:
+            return SeatError("The process of this model was stopped.", "Run the round again.")
+        detail = self._reason() or (clean_line(self._stderr[-1], 160) if self._stderr else f"exit code {code}")
+        return SeatError(f"The process of this model ended: {detail}.", "`arena doctor` checks the engine.")

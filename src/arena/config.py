@@ -1,0 +1,134 @@
+"""Settings: defaults, then the config file, then ARENA_* variables, then the command line. Frozen once read."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from arena.core.errors import UsageError
+from arena.core.models import Sampling
+from arena.core.rounds import Pace, Schedule
+
+_APP = "arena"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. A key of the config file has the name of its field."""
+
+    db: Path = Path()
+    """The SQLite file with rounds and votes."""
+    prompts_folder: Path = Path()
+    """Packs of the user's own."""
+    gguf_folders: tuple[Path, ...] = ()
+    """Searched for .gguf files, with everything below."""
+    seats: int = 2
+    """Models in a round: 2 or 3."""
+    pace: Pace = Pace.EVEN
+    schedule: Schedule = Schedule.AUTO
+    theme: str = "arena-dark"
+    sampling: Sampling = field(default_factory=Sampling)
+    """The table [sampling] of the config file."""
+
+
+def config_folder() -> Path:
+    """Where the config file and the user's prompt packs are."""
+    from platformdirs import user_config_path  # noqa: PLC0415 - 30 ms that `--help` need not pay
+
+    return user_config_path(_APP, appauthor=False)
+
+
+def load(config: Path | None = None, db: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings. Raises UsageError that names file, key and line."""
+    from platformdirs import user_data_path  # noqa: PLC0415
+
+    environ = os.environ if environ is None else environ
+    folder = config_folder()
+    named = config or (Path(environ["ARENA_CONFIG"]) if environ.get("ARENA_CONFIG") else None)
+    settings = Settings(db=user_data_path(_APP, appauthor=False) / "arena.db", prompts_folder=folder / "prompts")
+    path = named or folder / "config.toml"
+    if named is not None or path.is_file():
+        settings = _from_file(settings, path)
+    for name in ("pace", "schedule", "seats", "theme", "db"):
+        if value := environ.get(f"ARENA_{name.upper()}"):
+            number = int(value) if name == "seats" and value.isdigit() else value
+            settings = _set(settings, name, number, f"ARENA_{name.upper()}")
+    return replace(settings, db=db) if db is not None else settings
+
+
+def _from_file(settings: Settings, path: Path) -> Settings:
+    try:
+        text = path.expanduser().read_text("utf-8-sig")
+        table = tomllib.loads(text)
+    except OSError as fault:
+        raise UsageError(
+            f"The config file {path} can't be read: {fault.strerror}.", "Name another with --config."
+        ) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"The config file {path} is not UTF-8 text.", "Save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as fault:
+        raise UsageError(f"The config file {path} is not valid TOML: {fault}.", "Mend that line.") from None
+    for key, value in table.items():
+        settings = _set(settings, key, value, f"{path}, line {_line_of(key, text)}")
+    return settings
+
+
+def _set(settings: Settings, key: str, value: Any, where: str) -> Settings:  # noqa: ANN401 - TOML holds anything
+    known = [entry.name for entry in fields(Settings)]
+    if key not in known:
+        close = difflib.get_close_matches(key, known, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
+        raise UsageError(f"{where}: there is no setting '{key}'.", hint)
+    if key == "sampling":
+        return replace(settings, sampling=_sampling(settings.sampling, value, where))
+    return replace(settings, **{key: _converted(key, value, where)})
+
+
+def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
+    """The value in the type of its field. Raises UsageError."""
+    if key in ("pace", "schedule"):
+        kind = Pace if key == "pace" else Schedule
+        if value not in [choice.value for choice in kind]:
+            choices = ", ".join(choice.value for choice in kind)
+            raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is one of: {choices}.")
+        return kind(value)
+    if key == "seats":
+        if value not in (2, 3):
+            raise UsageError(f"{where}: seats can't be {value!r}.", "A round has 2 or 3.")
+        return value
+    if key == "gguf_folders":
+        if not (isinstance(value, list) and all(isinstance(folder, str) for folder in value)):
+            raise UsageError(f"{where}: gguf_folders must be a list of folders.", 'Write gguf_folders = ["~/models"].')
+        return tuple(Path(folder).expanduser() for folder in value)
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: {key} must be text, not {value!r}.", f'Write {key} = "...".')
+    return Path(value).expanduser() if key in ("db", "prompts_folder") else value
+
+
+def _sampling(sampling: Sampling, table: Any, where: str) -> Sampling:  # noqa: ANN401
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: sampling must be a table.", "Write [sampling] on a line of its own.")
+    known = [entry.name for entry in fields(Sampling)]
+    for name, value in table.items():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
+            raise UsageError(f"{where}: there is no sampling setting '{name}'.", hint)
+        whole = isinstance(getattr(sampling, name), int)
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < 0:
+            kind = "a whole number" if whole else "a number"
+            raise UsageError(f"{where}: {name} can't be {value!r}.", f"It is {kind}, 0 or more.")
+        sampling = replace(sampling, **{name: value})
+    return sampling
+
+
+def _line_of(key: str, text: str) -> int:
+    """The line on which a key or table of that name stands, 1 for the first."""
+    found = re.search(rf"^\s*\[?\s*[\"']?{re.escape(key)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, found.start()) + 1 if found else 1

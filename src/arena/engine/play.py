@@ -1,0 +1,127 @@
+"""The story of a round: every seat is prepared, asked, heard and recorded. One seat's fault never touches another."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+
+from arena.core.disguise import redact
+from arena.core.errors import SeatError
+from arena.core.events import Closed, Delta, Failed, Opened, StreamEvent, Usage
+from arena.core.ports import Backend, Request
+from arena.core.rounds import Answer, Outcome, Pace, Round, RoundState, Schedule, Seat
+from arena.core.text import clean_line
+from arena.engine.recorder import Recorder
+
+Emit = Callable[[StreamEvent], None]
+Keep = Callable[[Answer], None]
+Clock = Callable[[], int]
+
+
+class Play:
+    """One round being played. `emit` and `keep` are called in the engine's loop and must not wait."""
+
+    def __init__(
+        self,
+        round_: Round,
+        backends: Mapping[str, Backend],
+        emit: Emit,
+        keep: Keep,
+        clock: Clock = time.monotonic_ns,
+    ) -> None:
+        """`backends` by endpoint; `emit` hears every event, `keep` gets every finished answer; `clock` in ns."""
+        self._round = round_
+        self._backends = backends
+        self._emit = emit
+        self._keep = keep
+        self._clock = clock
+        self._began_ns = clock()
+        self._streaming: set[Recorder] = set()
+
+    async def run(self) -> tuple[Answer, ...]:
+        """Play all seats; returns the answers in seat order. Cancelling keeps what was said so far."""
+        seats = self._round.running_order
+        if self._round.schedule is Schedule.TOGETHER:
+            answers = await asyncio.gather(*(self._seat(seat) for seat in seats))
+        else:
+            answers = [await self._seat(seat) for seat in seats]
+        return tuple(sorted(answers, key=lambda answer: answer.seat))
+
+    async def _seat(self, seat: Seat) -> Answer:
+        recorder = Recorder(seat.index, speed_visible=self._round.pace is Pace.LIVE)
+        try:
+            await self._hear(seat, recorder)
+            answer = recorder.answer()
+        except SeatError as fault:
+            answer = recorder.failure(fault)
+        except asyncio.CancelledError:
+            self._keep(recorder.cancelled())
+            raise
+        except Exception as fault:  # noqa: BLE001 - the boundary of a seat
+            what = clean_line(f"{type(fault).__name__}: {fault}")
+            answer = recorder.failure(SeatError(f"Something unforeseen happened: {what}.", "Run the round again."))
+        finally:
+            self._streaming.discard(recorder)
+        self._tell_end(answer)
+        self._keep(answer)
+        return answer
+
+    async def _hear(self, seat: Seat, recorder: Recorder) -> None:
+        backend = self._backends.get(seat.contestant.ref.endpoint)
+        if backend is None:
+            raise SeatError("Nothing serves the endpoint of this model.", "`arena models` lists what can be reached.")
+        asked_ns = self._clock()
+        load_ms = await backend.prepare(seat.contestant)
+        opened_ns = self._clock()
+        recorder.opened(opened_ns, queue_ms=(asked_ns - self._began_ns) / 1e6, load_ms=load_ms)
+        self._emit(Opened(seat.index, opened_ns))
+        self._note_company(recorder)
+        request = Request(seat.contestant, self._round.prompt, self._round.sampling)
+        await _listen(backend, request, recorder, self._emit, self._clock)
+
+    def _note_company(self, recorder: Recorder) -> None:
+        """Whoever streams beside another is contended, from either side."""
+        for other in self._streaming:
+            other.contended = recorder.contended = True
+        self._streaming.add(recorder)
+
+    def _tell_end(self, answer: Answer) -> None:
+        if answer.outcome is Outcome.FAILED:
+            sentence = redact(answer.error, (seat.contestant for seat in self._round.seats))
+            self._emit(Failed(answer.seat, self._clock(), sentence))
+        else:
+            self._emit(Closed(answer.seat, self._clock()))
+
+
+async def hear(backend: Backend, request: Request, clock: Clock = time.monotonic_ns) -> Answer:
+    """Ask one model outside of any round. Raises SeatError."""
+    recorder = Recorder(0)
+    load_ms = await backend.prepare(request.contestant)
+    recorder.opened(clock(), queue_ms=0.0, load_ms=load_ms)
+    await _listen(backend, request, recorder, lambda _: None, clock)
+    return recorder.answer()
+
+
+async def _listen(backend: Backend, request: Request, recorder: Recorder, emit: Emit, clock: Clock) -> None:
+    """Record what a backend says, with the time at which each piece came."""
+    async with aclosing(backend.stream(request)) as pieces:
+        async for piece in pieces:
+            now = clock()
+            if isinstance(piece, Usage):
+                recorder.counted(piece)
+            elif piece.text:  # the first frame may be empty or hold only a role: no token was heard yet
+                recorder.heard(now, piece)
+                emit(Delta(recorder.seat, now, piece.text, piece.kind))
+
+
+def verdict_on(answers: tuple[Answer, ...]) -> tuple[RoundState, tuple[str, ...]]:
+    """Whether the round can be voted on, and its flags.
+
+    A seat that failed or was called off voids the round: the others can't be ranked against silence. An empty or
+    truncated answer is the model's own doing, so the round stands, flagged.
+    """
+    flags = {answer.outcome for answer in answers} - {Outcome.ANSWERED}
+    void = flags & {Outcome.FAILED, Outcome.CANCELLED}
+    return RoundState.VOID if void else RoundState.READY, tuple(sorted(flag.value for flag in flags))

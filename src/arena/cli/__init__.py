@@ -1,0 +1,5 @@
+"""The command line: the front door."""
+
+from arena.cli.commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,282 @@
+"""The command line. stdout is data, stderr is narration; exit 0 done, 1 it failed, 2 the arguments are off."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from arena import __version__
+from arena.core.errors import ArenaError, UsageError
+
+if TYPE_CHECKING:
+    from arena.wiring import Arena
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PLACES = (
+    click.option("--db", type=click.Path(path_type=Path), help="The SQLite file with rounds and votes.  [ARENA_DB]"),
+    click.option("--config", type=click.Path(path_type=Path), help="The config file.  [ARENA_CONFIG]"),
+)
+
+
+def places(command: F) -> F:
+    """Give a command --db and --config; it gets them as `db` and `config`."""
+    for option in reversed(_PLACES):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def opened(db: Path | None, config: Path | None) -> Iterator[Arena]:
+    """An Arena on these files, closed afterwards. What stands before the command counts where it says nothing."""
+    from arena.config import load  # noqa: PLC0415 - `arena --help` is quick because nothing is imported before its use
+    from arena.wiring import Arena  # noqa: PLC0415
+
+    given = click.get_current_context().find_root().params
+    arena = Arena(load(config or given.get("config"), db or given.get("db")))
+    try:
+        yield arena
+    finally:
+        arena.close()
+
+
+def narrate(text: str) -> None:
+    """A line for the person, on stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="arena")
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="A contestant; give two or more.")
+@places
+@click.pass_context
+def main_group(context: click.Context, models: tuple[str, ...], db: Path | None, config: Path | None) -> None:
+    """Blind side-by-side comparison of local language models in the terminal.
+
+    Without a command: the terminal UI. With nothing configured it plays with three embedded demo models.
+    """
+    if context.invoked_subcommand is None:
+        with opened(db, config) as arena:
+            show_ui(arena, models)
+
+
+def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) -> None:
+    """Run the terminal UI. Raises ArenaError where it can't be drawn."""
+    from arena.tui.terminal import check_terminal  # noqa: PLC0415
+
+    check_terminal()
+    for name in models:
+        arena.find(name).result()  # a name that is off is said here, not inside the screen
+    from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
+
+    ArenaApp(arena, models, judge=judge).run()
+
+
+@main_group.command()
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="A contestant; give two or more.")
+@click.option("--pack", metavar="NAME", help="Take the prompts from this pack.")
+@click.option("--file", "file", type=click.Path(path_type=Path), help="Take the prompt from this file.")
+@click.option("--rounds", type=click.IntRange(1), help="How many rounds; default: one, or one a prompt of the pack.")
+@click.option("--schedule", type=click.Choice(["auto", "turn", "together"]), help="One after another, or side by side.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON a round, with all metrics.")
+@click.option("--open", "open_", is_flag=True, help="Say who answered. Such rounds are unblinded and never rated.")
+@click.argument("prompt", required=False)
+@places
+def run(models: tuple[str, ...], prompt: str | None, db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Play rounds without a screen. Judge them later with `arena vote`. PROMPT may be - for stdin."""
+    from arena.cli.headless import RunOptions, run_rounds  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        run_rounds(arena, models, prompt, RunOptions(**options), print_json, click.echo, narrate)
+
+
+@main_group.command()
+@click.option(
+    "--verdict", nargs=2, metavar="ROUND VERDICT", help="Vote without the screen: a, b, c, tie, bad, skip, or b>a=c."
+)
+@click.option("--json", "as_json", is_flag=True, help="The revealed round as JSON.")
+@places
+def vote(verdict: tuple[str, str] | None, as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
+    """Judge waiting rounds, blind."""
+    from arena.cli import rounds  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        if verdict is None:
+            if not arena.waiting(1).result():
+                raise ArenaError("No round waits for a vote.", "Play some with `arena run`.")
+            show_ui(arena, judge=True)
+            return
+        from arena.cli.headless import cast  # noqa: PLC0415
+
+        record = cast(arena, *verdict)
+        if as_json:
+            print_json(rounds.as_json(record))
+            return
+        for seat in record.round.seats:
+            click.echo(f"{seat.label}\t{seat.contestant.ref}")
+        narrate(f"Voted {record.vote.verdict if record.vote else ''} on {record.round.id}.")
+
+
+@main_group.command()
+@click.option("--tag", default="", help="Only votes on prompts with this tag.")
+@click.option("--json", "form", flag_value="json", help="As JSON.")
+@click.option("--csv", "form", flag_value="csv", help="As CSV.")
+@click.option("--md", "form", flag_value="md", help="As a Markdown table.")
+@places
+def board(tag: str, form: str | None, db: Path | None, config: Path | None) -> None:
+    """The leaderboard of your votes."""
+    from arena.cli import reports  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        standings = arena.board(tag).result()
+    if form == "json":
+        print_json(reports.board_json(standings))
+    else:
+        click.echo(reports.board_table(standings, form or "text"))
+
+
+@main_group.command()
+@click.argument("names", nargs=-1, metavar="[MODEL]...")
+@click.option("--ctx", type=click.IntRange(1), help="Context in tokens.")
+@click.option("--kv", default="f16", help="Type of the KV cache: f16, q8_0, q4_0, ...")
+@click.option("--slots", type=click.IntRange(1), default=1, help="Parallel sequences.")
+@click.option("--gpu", help="What if: the free memory of other GPUs, such as 8GB,24GB.")
+@click.option("--together", is_flag=True, help="Whether all the named models fit at the same time.")
+@click.option("--largest", is_flag=True, help="Only the largest model that fits.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@places
+def fit(names: tuple[str, ...], db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """What fits in the memory that is free now."""
+    from arena.cli import reports  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        found = reports.fit_report(arena, names, reports.FitOptions(**options))
+    if options["as_json"]:
+        print_json(found.as_json())
+    else:
+        click.echo(found.as_text())
+
+
+@main_group.command()
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@places
+def models(as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
+    """Every contestant that can be reached."""
+    from arena.cli import reports  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        infos = arena.models().result()
+        fits = arena.fits(infos).result()
+    if as_json:
+        print_json([reports.model_json(info, verdict) for info, verdict in zip(infos, fits, strict=True)])
+    else:
+        click.echo(reports.models_table(infos, fits))
+
+
+@main_group.command()
+@click.option("--search", default="", metavar="Q", help="Full text of prompts and answers.")
+@click.option("--limit", type=click.IntRange(1), default=50, help="At most so many.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@places
+def history(search: str, limit: int, as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
+    """Past rounds, newest first."""
+    from arena.cli import reports  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        lines = arena.history(limit, search).result()
+    if as_json:
+        print_json([reports.history_json(line) for line in lines])
+    elif lines:
+        click.echo("\n".join(reports.history_line(line) for line in lines))
+    else:
+        narrate("Nothing found." if search else "No rounds yet: `arena` or `arena run`.")
+
+
+@main_group.command()
+@click.argument("round_id", metavar="ROUND")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@places
+def show(round_id: str, as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
+    """One round in full; names and figures only after the vote."""
+    from arena.cli import rounds  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        found = arena.look(round_id).result()
+    if as_json:
+        print_json(rounds.as_json(found))
+    else:
+        click.echo(rounds.as_text(found))
+
+
+@main_group.command()
+@places
+def prompts(db: Path | None, config: Path | None) -> None:
+    """The prompt packs."""
+    from arena.cli import reports  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        shelf = arena.prompts()
+    click.echo(reports.packs_text(shelf))
+    for fault in shelf.faults:
+        narrate(str(fault))
+
+
+@main_group.command()
+@click.argument("metric", required=False)
+def explain(metric: str | None) -> None:
+    """What a metric means: one definition each."""
+    from arena.core.timing import DEFINITIONS  # noqa: PLC0415
+
+    if metric is not None and metric not in DEFINITIONS:
+        raise UsageError(f"There is no metric '{metric}'.", f"There are: {', '.join(DEFINITIONS)}.")
+    for name in [metric] if metric else DEFINITIONS:
+        click.echo(f"{name}\n    {DEFINITIONS[name]}")
+
+
+@main_group.command()
+@places
+def doctor(db: Path | None, config: Path | None) -> None:
+    """What works here, what does not, and what to do about it."""
+    from arena.cli.doctor import examine  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        findings = examine(arena)
+    for finding in findings:
+        click.echo(f"{'ok ' if finding.good else '!! '} {finding.text}")
+    if not all(finding.good for finding in findings):
+        sys.exit(1)
+
+
+def main() -> NoReturn:
+    """Entry point of the program `arena`."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        main_group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as fault:
+        fault.show()
+        sys.exit(fault.exit_code)
+    except UsageError as fault:
+        narrate(f"arena: {fault}")
+        sys.exit(2)
+    except ArenaError as fault:
+        narrate(f"arena: {fault}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(0)

@@ -1,0 +1,87 @@
+"""Looks whether everything arena needs is here and works, and says what to do where it is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from arena import __version__
+from arena.config import config_folder
+from arena.core.errors import ArenaError
+from arena.core.machine import human_bytes
+from arena.core.prompts import Prompt
+from arena.core.text import clean_line
+from arena.wiring import Arena
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    good: bool
+    text: str
+
+
+def examine(arena: Arena) -> list[Finding]:
+    """Look at everything; a fault of one check is a finding, and the others go on."""
+    checks: tuple[Callable[[Arena], Iterator[Finding]], ...] = (_program, _terminal, _store, _packs, _machine, _engine)
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings += check(arena)
+        except ArenaError as fault:
+            findings.append(Finding(good=False, text=clean_line(str(fault), 300)))
+    return findings
+
+
+def _program(_: Arena) -> Iterator[Finding]:
+    yield Finding(good=True, text=f"arena {__version__}, Python {platform.python_version()}, {platform.system()}")
+
+
+def _terminal(_: Arena) -> Iterator[Finding]:
+    term = os.environ.get("TERM", "")
+    encoding = (sys.__stderr__.encoding if sys.__stderr__ else "") or "none"
+    yield Finding(good=term != "dumb", text=f"terminal {term or 'none'}, {encoding}")
+    if encoding.lower().replace("-", "") != "utf8":
+        yield Finding(good=False, text="The terminal does not write UTF-8. Start with PYTHONIOENCODING=utf-8 arena.")
+
+
+def _store(arena: Arena) -> Iterator[Finding]:
+    yield Finding(good=True, text=f"config folder {config_folder()}")
+    count = arena.board().result().votes
+    waiting = len(arena.waiting().result())
+    yield Finding(good=True, text=f"database {arena.settings.db}: {count} votes, {waiting} rounds wait")
+
+
+def _packs(arena: Arena) -> Iterator[Finding]:
+    shelf = arena.prompts()
+    count = sum(len(pack.prompts) for pack in shelf.packs)
+    yield Finding(good=count > 0, text=f"{count} prompts in {len(shelf.packs)} packs")
+    for fault in shelf.faults:
+        yield Finding(good=False, text=clean_line(str(fault), 300))
+
+
+def _machine(arena: Arena) -> Iterator[Finding]:
+    machine = arena.machine().result()
+    for gpu in machine.gpus:
+        yield Finding(good=True, text=f"GPU {gpu.index} {clean_line(gpu.name)}: {human_bytes(gpu.free_bytes)} free")
+    if not machine.gpus:
+        yield Finding(good=True, text="no GPU that NVML sees: models run on the CPU")
+    yield Finding(good=True, text=f"RAM: {human_bytes(machine.ram_free_bytes)} free")
+    for note in machine.notes:
+        yield Finding(good=True, text=clean_line(note))
+
+
+def _engine(arena: Arena) -> Iterator[Finding]:
+    infos = arena.models().result()
+    demo = [info for info in infos if info.ref.endpoint == "demo"]
+    for info in infos:
+        if info.note:
+            yield Finding(good=False, text=f"{info.ref}: {clean_line(info.note)}")
+    if demo and not demo[0].note:
+        tried = arena.try_model(demo[0], Prompt("What is 1 + 1?")).result()
+        text = f"embedded engine: {demo[0].ref} answers at {tried.decode_tps or 0:,.0f} tokens/s"
+        yield Finding(good=tried.out_chars > 0, text=text)

@@ -1,0 +1,68 @@
+"""A round as JSON and as text: whole when its names are out, else sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from arena.core.ports import RoundRecord
+from arena.core.rounds import LABELS, Answer, SealedRound
+from arena.core.text import clean, clean_line
+
+
+def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -> dict[str, Any]:
+    """The JSON of a round. `measured`: the answers with metrics, for who asked for them before the vote."""
+    if isinstance(found, SealedRound):
+        answers = measured or found.answers
+        shown = [_answer(answer, with_metrics=bool(measured)) | {"error": ""} for answer in answers]
+        view, extra = found.view, {"state": found.state.value, "verdict": None}
+        return {"round": view.id, "prompt": view.prompt.text, **extra, "answers": shown}
+    models = {seat.index: str(seat.contestant.ref) for seat in found.round.seats}
+    return {
+        "round": found.round.id,
+        "prompt": found.round.prompt.text,
+        "state": found.state.value,
+        "verdict": str(found.vote.verdict) if found.vote else None,
+        "flags": list(found.flags),
+        "answers": [_answer(answer, with_metrics=True) | {"model": models[answer.seat]} for answer in found.answers],
+    }
+
+
+def _answer(answer: Answer, *, with_metrics: bool) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "seat": LABELS[answer.seat],
+        "text": answer.text,
+        "thought": answer.thought,
+        "outcome": answer.outcome.value,
+        "error": answer.error,
+    }
+    return facts | {"metrics": asdict(answer.metrics)} if with_metrics else facts
+
+
+def as_text(found: RoundRecord | SealedRound) -> str:
+    """A round for a person; names and figures only when they are out."""
+    if isinstance(found, SealedRound):
+        lines = [f"{found.view.id}  {found.state.value}, sealed", f"> {clean(found.view.prompt.text)}", ""]
+        for answer in found.answers:
+            lines += [LABELS[answer.seat], clean(answer.text) or "(no answer)", ""]
+        return "\n".join(lines).rstrip()
+    lines = [f"{found.round.id}  {found.state.value}  {' '.join(found.flags)}".rstrip()]
+    lines += [f"> {clean(found.round.prompt.text)}", ""]
+    if found.vote is not None:
+        lines += [f"Verdict: {found.vote.verdict}", ""]
+    answers = {answer.seat: answer for answer in found.answers}
+    for seat in found.round.seats:
+        lines.append(f"{seat.label}  {clean_line(str(seat.contestant.ref))}")
+        if seat.index in answers:
+            answer = answers[seat.index]
+            lines += [clean(answer.text) or "(no answer)", _figures(answer), *filter(None, [clean(answer.error)])]
+        else:
+            lines.append("(no answer)")
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _figures(answer: Answer) -> str:
+    facts = {name: value for name, value in asdict(answer.metrics).items() if value not in (None, False, "")}
+    return "  ".join(f"{name}={f'{value:.1f}' if isinstance(value, float) else value}" for name, value in facts.items())

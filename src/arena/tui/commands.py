@@ -1,0 +1,39 @@
+"""The command palette: every action by name."""
+
+from __future__ import annotations
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+_COMMANDS = (
+    ("Models", "Choose the contestants", "screen.models"),
+    ("Leaderboard", "Standings from your votes, and the hardware", "screen.board"),
+    ("History", "Every round you played", "screen.history"),
+    ("Judge waiting rounds", "Vote on rounds that were played without a screen", "screen.waiting"),
+    ("New prompt", "Start a new round", "screen.ask_again"),
+    ("Help", "What the keys do", "app.help"),
+    ("Theme", "Change the colours", "app.change_theme"),
+    ("Quit", "Leave arena; everything is saved", "app.leave"),
+)
+
+
+class ArenaCommands(Provider):
+    """Offers the commands; one that means nothing now does nothing."""
+
+    async def discover(self) -> Hits:
+        """All of them, before anything is typed."""
+        for name, text, action in _COMMANDS:
+            yield DiscoveryHit(name, self._run(action), help=text)
+
+    async def search(self, query: str) -> Hits:
+        """Those that match."""
+        matcher = self.matcher(query)
+        for name, text, action in _COMMANDS:
+            score = matcher.match(name)
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), self._run(action), help=text)
+
+    def _run(self, action: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - Textual's callback
+        async def run() -> None:
+            await self.app.run_action(action)
+
+        return run

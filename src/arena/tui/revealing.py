@@ -1,0 +1,48 @@
+"""What is said of an answer after the vote: who gave it, and its figures."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from arena.core.models import Contestant
+from arena.core.rounds import Answer, Outcome
+from arena.core.text import clean_line
+from arena.core.timing import Metrics
+
+
+def name_line(contestant: Contestant, *, won: bool) -> Content:
+    """The contestant's name for the head of its pane."""
+    quantization = f"  {clean_line(contestant.quantization, 12)}" if contestant.quantization else ""
+    return Content.assemble(
+        (clean_line(str(contestant.ref), 60), "bold $accent" if won else "bold"),
+        (quantization, "$text-muted"),
+        ("  ★ your choice" if won else "", "$accent"),
+    )
+
+
+def figures(answer: Answer | None) -> Content:
+    """The figures for the foot of its pane."""
+    if answer is None:
+        return Content.styled("No answer was kept.", "$text-muted")
+    if answer.outcome is Outcome.FAILED:
+        return Content.styled(clean_line(answer.error, 300), "$error")
+    facts = [text for text in _facts(answer.metrics) if text]
+    if answer.outcome is not Outcome.ANSWERED:
+        facts.append(answer.outcome.value)
+    return Content.styled("  ·  ".join(facts), "$text-muted")
+
+
+def _facts(metrics: Metrics) -> list[str]:
+    estimated = "~" if metrics.token_source == "estimate" else ""  # noqa: S105 - no password
+    return [
+        _value(metrics.ttft_ms, "{:,.0f} ms to first token"),
+        estimated + _value(metrics.decode_tps, "{:,.0f} tok/s") if metrics.decode_tps else "",
+        _value(metrics.chars_per_s, "{:,.0f} chars/s"),
+        estimated + _value(metrics.out_tokens, "{} tokens"),
+        _value(metrics.e2e_ms, "{:,.0f} ms in all"),
+        "ran beside another" if metrics.contended else "",
+    ]
+
+
+def _value(value: float | None, form: str) -> str:
+    return "" if value is None else form.format(value)

@@ -1,0 +1,70 @@
+"""Help: what this program does and which keys it knows."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static
+
+_SECTIONS = (
+    (
+        "A round",
+        (
+            ("Enter", "ask all contestants the same thing"),
+            ("Tab", "an example prompt, in the empty box"),
+            ("Ctrl+J", "a new line in the prompt"),
+            ("Esc", "leave the box: the single keys below work then; i goes back"),
+            ("space", "show complete answers at once"),
+            ("1 2 3  z", "go to an answer; one answer over the whole width"),
+        ),
+    ),
+    (
+        "The vote",
+        (
+            ("a b c", "the best; of three: letters in order, Enter after the first for 'best only'"),
+            ("t  x  s", "tie; none is any good; skip"),
+            ("P", "peek: reveal without a vote. The round is never rated"),
+        ),
+    ),
+    (
+        "Everywhere",
+        (
+            ("m  l  h  w", "models, leaderboard, history, rounds that wait for a vote"),
+            ("j k g G", "scroll an answer"),
+            ("Ctrl+O", "command palette: everything by name, and the themes"),
+            ("q", "quit; Ctrl+C too. Nothing is lost"),
+        ),
+    ),
+)
+_FAIR = (
+    "Names, speeds, token counts and thinking stay sealed until the vote is on the disk. Seats and running order are "
+    "shuffled independently. All answers are shown at one pace, that of the slowest. The ratings come from your votes "
+    "alone, with intervals that say how little thirty votes know."
+)
+
+
+class HelpScreen(ModalScreen[None]):
+    """One page of help."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "Back")]
+
+    def compose(self) -> ComposeResult:
+        """The page."""
+        with VerticalScroll(id="help", classes="dialog"):
+            yield Static(_page(), markup=False)
+        yield Footer(show_command_palette=False)
+
+
+def _page() -> Content:
+    lines: list[Content] = []
+    for title, keys in _SECTIONS:
+        lines.append(Content.styled(title, "bold $accent"))
+        lines += [Content.assemble((f"  {key:<12}", "bold"), text) for key, text in keys]
+        lines.append(Content(""))
+    lines.append(Content.styled(_FAIR, "$text-muted"))
+    return Content("\n").join(lines)

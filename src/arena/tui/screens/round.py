@@ -1,0 +1,514 @@
+"""The round: ask, read, vote, reveal. A small machine of phases; every key asks it what is allowed now."""
+
+from __future__ import annotations
+
+import time
+from asyncio import CancelledError, wrap_future
+from collections.abc import Sequence
+from concurrent.futures import Future
+from enum import IntEnum
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from arena.core.errors import ArenaError
+from arena.core.events import Failed
+from arena.core.models import ModelInfo
+from arena.core.prompts import Prompt
+from arena.core.ratings import Board
+from arena.core.rounds import Pace, Played, RoundState, RoundView, SealedRound
+from arena.core.text import clean_line
+from arena.core.votes import Verdict
+from arena.engine.pace import Pacer
+from arena.tui.mailbox import Mailbox
+from arena.tui.revealing import figures, name_line
+from arena.tui.screens.picker import Choice, PickerScreen
+from arena.tui.widgets.answer_pane import AnswerPane
+from arena.tui.widgets.board_panel import BoardPanel
+from arena.tui.widgets.hardware_panel import HardwarePanel
+from arena.tui.widgets.phase_bar import PhaseBar
+from arena.tui.widgets.prompt_box import PromptBox
+from arena.tui.widgets.vote_bar import VoteBar
+from arena.wiring import Arena
+
+FRAME_S = 0.1
+PANEL_S = 2.0
+SIDE_FROM = 120
+"""Columns from which leaderboard and hardware stand beside the panes."""
+PANE_FROM = 36
+"""Columns that a pane needs; with less, one pane is shown at a time."""
+
+
+class Phase(IntEnum):
+    """What the user is doing."""
+
+    ASKING = 0
+    ANSWERING = 1
+    VOTING = 2
+    REVEALED = 3
+
+
+_PHASES_OF = {
+    "ask_again": {Phase.REVEALED},
+    "same_again": {Phase.REVEALED},
+    "models": {Phase.ASKING, Phase.REVEALED},
+    "board": {Phase.ASKING, Phase.REVEALED},
+    "history": {Phase.ASKING, Phase.REVEALED},
+    "waiting": {Phase.ASKING, Phase.REVEALED},
+    "show_all": {Phase.ANSWERING},
+    "stop": {Phase.ANSWERING},
+    "pick": {Phase.VOTING},
+    "accept": {Phase.VOTING},
+    "take_back": {Phase.VOTING},
+    "tie": {Phase.VOTING},
+    "all_bad": {Phase.VOTING},
+    "skip": {Phase.VOTING},
+    "peek": {Phase.VOTING},
+    "zoom": {Phase.ANSWERING, Phase.VOTING, Phase.REVEALED},
+    "pane": {Phase.ANSWERING, Phase.VOTING, Phase.REVEALED},
+}
+
+
+class RoundScreen(Screen[None]):
+    """Where rounds are played."""
+
+    AUTO_FOCUS = "#prompt"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "pick('a')", "A is best", id="vote.a"),
+        Binding("b", "pick('b')", "B is best", id="vote.b"),
+        Binding("c", "pick('c')", "C is best", id="vote.c"),
+        Binding("t", "tie", "Tie", id="vote.tie"),
+        Binding("x", "all_bad", "Bad", tooltip="None of the answers is any good", id="vote.bad"),
+        Binding("s", "skip", "Skip", tooltip="No verdict on this round", id="vote.skip"),
+        Binding("enter", "accept", "Best only", show=False, id="vote.accept"),
+        Binding("backspace", "take_back", "Take back", show=False, id="vote.take_back"),
+        Binding("P", "peek", "Peek", tooltip="Reveal without a vote: the round is never rated", show=False),
+        Binding("space", "show_all", "Show all", tooltip="Do not wait for the even pace", id="round.show_all"),
+        Binding("escape", "stop", "Stop", tooltip="Call the round off", id="round.stop"),
+        Binding("n,enter", "ask_again", "New prompt", id="round.new"),
+        Binding("r", "same_again", "Again", tooltip="The same prompt in a new round", id="round.again"),
+        Binding("m", "models", "Models", id="go.models"),
+        Binding("w", "waiting", "Waiting", tooltip="Judge rounds that were played without a screen", id="go.waiting"),
+        Binding("l", "board", "Leaderboard", id="go.board"),
+        Binding("h", "history", "History", id="go.history"),
+        Binding("i", "prompt", "Prompt", show=False, id="go.prompt"),
+        Binding("z", "zoom", "Zoom", tooltip="One pane over the whole width", id="pane.zoom"),
+        Binding("1", "pane(0)", "Pane A", show=False),
+        Binding("2", "pane(1)", "Pane B", show=False),
+        Binding("3", "pane(2)", "Pane C", show=False),
+        Binding("question_mark", "app.help", "Help", id="go.help"),
+        Binding("q", "app.leave", "Quit", id="go.quit"),
+    ]
+
+    phase = reactive(Phase.ASKING, bindings=True)
+
+    def __init__(self, arena: Arena, infos: Sequence[ModelInfo], examples: Sequence[Prompt]) -> None:
+        """`infos` are the contestants that were chosen; `examples` what Tab offers."""
+        super().__init__()
+        self._arena = arena
+        self._choice = Choice(tuple(infos), min(arena.settings.seats, max(2, len(infos))))
+        self._examples = list(examples)
+        self._example = -1
+        self._view: RoundView | None = None
+        self._pacer: Pacer | None = None
+        self._mailbox = Mailbox()
+        self._playing: Future[Played] | None = None
+        self._shown_ns = 0
+        self._board: Board | None = None
+        self._queue: list[SealedRound] = []
+        self._zoomed = False
+        self._current = 0
+
+    def compose(self) -> ComposeResult:
+        """Phase bar; the question, the panes and the vote on the left; the side on the right."""
+        yield PhaseBar()
+        with Horizontal(id="body"):
+            with Vertical(id="round"):
+                yield Static(id="question", markup=False)
+                yield Static(id="welcome", markup=False)
+                yield Horizontal(id="panes")
+                yield Static(id="progress", markup=False)
+                yield VoteBar()
+                yield PromptBox()
+            with Vertical(id="side"):
+                yield BoardPanel(id="side-board")
+                yield HardwarePanel(id="side-hardware")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Start the timers and fill the side."""
+        self.set_interval(FRAME_S, self._frame)
+        self.set_interval(PANEL_S, self._refresh_hardware)
+        self._enter(Phase.ASKING)
+        self._refresh_hardware()
+        self._refresh_board()
+
+    def on_resize(self) -> None:
+        """Show the side and the panes as the width allows."""
+        self.set_class(self.size.width >= SIDE_FROM, "-wide")
+        self._arrange_panes()
+        self._draw_phase()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key means something now."""
+        if action in _PHASES_OF and self.phase not in _PHASES_OF[action]:
+            return False
+        if action == "pick" and self._view is not None and str(parameters[0]).upper() not in self._view.labels:
+            return False
+        return not (action == "show_all" and not (self._pacer and self._pacer.generated))
+
+    # Phases
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        for each in Phase:
+            self.set_class(each is phase, f"-{each.name.lower()}")
+        blind = phase in (Phase.ANSWERING, Phase.VOTING)
+        board, hardware = self.query_one(BoardPanel), self.query_one(HardwarePanel)
+        if blind:
+            board.seal()
+            hardware.seal()
+        else:
+            hardware.unseal()
+        if phase is Phase.ASKING:
+            self._draw_welcome()
+            self.query_one(PromptBox).focus()
+        else:
+            self.set_focus(None)
+        self._draw_phase()
+
+    def _draw_phase(self) -> None:
+        votes = self._board.votes if self._board else 0
+        note = "" if self.phase in (Phase.ANSWERING, Phase.VOTING) else f"{votes} vote{'' if votes == 1 else 's'}"
+        self.query_one(PhaseBar).show(int(self.phase), note)
+
+    def _draw_welcome(self) -> None:
+        infos, seats = self._choice.infos, self._choice.seats
+        lines = [Content.styled("A blind round on your own machine", "bold"), Content("")]
+        if len(infos) >= 2:
+            names = ", ".join(clean_line(str(info.ref), 40) for info in infos)
+            drawn = f"{seats} of them answer each prompt," if len(infos) > seats else "They answer each prompt,"
+            lines += [
+                Content.assemble(("Contestants  ", "$text-muted"), names),
+                Content.styled(
+                    f"{drawn} shuffled, under {', '.join('ABC'[:seats])}. You read, you vote,", "$text-muted"
+                ),
+                Content.styled("and only then learn who it was and how fast.", "$text-muted"),
+            ]
+        else:
+            lines.append(Content.styled("Choose at least two models: Esc, then m.", "$warning"))
+        lines += [
+            Content(""),
+            Content.assemble(
+                ("Type a prompt and press Enter, or press ", "$text-muted"),
+                ("Tab", "bold $accent"),
+                (" for an example.", "$text-muted"),
+            ),
+        ]
+        self.query_one("#welcome", Static).update(Content("\n").join(lines))
+
+    # Asking
+
+    def on_prompt_box_example_wanted(self) -> None:
+        """Offer the next example prompt."""
+        if self._examples:
+            self._example = (self._example + 1) % len(self._examples)
+            self.query_one(PromptBox).offer(self._examples[self._example].text)
+
+    def on_prompt_box_submitted(self, message: PromptBox.Submitted) -> None:
+        """Ask."""
+        known = next((prompt for prompt in self._examples if prompt.text.strip() == message.text), None)
+        self.run_worker(self._ask(known or Prompt(message.text)), exclusive=False)
+
+    async def _ask(self, prompt: Prompt) -> None:
+        if self.phase is not Phase.ASKING and self.phase is not Phase.REVEALED:
+            return
+        try:
+            infos, propensity = await wrap_future(self._arena.choose(self._choice.infos, self._choice.seats))
+            view = self._arena.deal(prompt, infos, propensity=propensity)
+        except ArenaError as fault:
+            self._complain(fault)
+            return
+        await self._open(view, Pacer(len(view.labels), view.pace))
+        self._playing = self._arena.play(view.id, self._mailbox.put)
+
+    async def _open(self, view: RoundView, pacer: Pacer) -> None:
+        """Set the table for a round."""
+        self._view, self._pacer, self._mailbox = view, pacer, Mailbox()
+        self._zoomed, self._current = False, 0
+        panes = self.query_one("#panes", Horizontal)
+        await panes.remove_children()
+        await panes.mount_all([AnswerPane(label) for label in view.labels])
+        question = clean_line(view.prompt.text, 400)
+        self.query_one("#question", Static).update(Content.assemble(("› ", "bold $accent"), question))
+        self.query_one(PromptBox).clear()
+        self._arrange_panes()
+        self._enter(Phase.ANSWERING)
+
+    # Answering
+
+    def _frame(self) -> None:
+        """One frame for all panes: what has arrived goes through the pacer into the panes."""
+        if self.phase is not Phase.ANSWERING or self._pacer is None:
+            return
+        for event in self._mailbox.drain():
+            self._pacer.feed(event)
+            if isinstance(event, Failed):
+                self._panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
+        self._append(self._pacer.frame(time.monotonic_ns()))
+        self._draw_progress()
+        if self._pacer.done and self._playing is not None and self._playing.done():
+            self._finish(self._playing)
+
+    def _append(self, released: list[tuple[int, str]]) -> None:
+        if released:
+            with self.app.batch_update():
+                for seat, text in released:
+                    self._panes[seat].answer.append(text)
+
+    def _draw_progress(self) -> None:
+        pacer = self._pacer
+        if pacer is None:
+            return
+        if not pacer.started and not pacer.generated:
+            text = "The models are answering. All texts begin together."
+        elif not pacer.generated:
+            text = "Streaming at one pace for all."
+        else:
+            text = "All answers are here.  space: show them whole"
+        spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(time.monotonic() * 5) % 10]
+        self.query_one("#progress", Static).update(Content.assemble((f"{spinner} ", "$accent"), (text, "$text-muted")))
+        self.refresh_bindings()
+
+    def _finish(self, playing: Future[Played]) -> None:
+        """Every answer is complete and shown: ask for the vote, or say why there is none."""
+        self._playing = None
+        try:
+            state = playing.result().state
+        except (ArenaError, OSError) as fault:
+            self._complain(fault)
+            state = RoundState.VOID
+        except CancelledError:
+            state = RoundState.VOID
+        if state is RoundState.READY:
+            self._start_vote()
+        else:
+            self.app.notify("This round can't be voted on. r plays it again.", severity="warning", markup=False)
+            self.run_worker(self._reveal(None))
+
+    def _start_vote(self) -> None:
+        self._shown_ns = time.monotonic_ns()
+        self.query_one(VoteBar).ask(len(self._panes))
+        self._enter(Phase.VOTING)
+
+    def action_show_all(self) -> None:
+        """Show the rest of all answers at once."""
+        if self._pacer is not None:
+            self._append(self._pacer.rest())
+
+    def action_stop(self) -> None:
+        """Call the round off; what was said is kept."""
+        if self._playing is not None:
+            self._playing.cancel()
+            self._playing = None
+        self._enter(Phase.ASKING)
+        self.app.notify("Round called off.", markup=False)
+        self._refresh_board()
+
+    # Voting
+
+    def action_pick(self, letter: str) -> None:
+        """The best answer, or the next best."""
+        self.query_one(VoteBar).pick(letter)
+
+    def action_accept(self) -> None:
+        """Only the best of three."""
+        self.query_one(VoteBar).accept()
+
+    def action_take_back(self) -> None:
+        """Forget the last letter."""
+        self.query_one(VoteBar).take_back()
+
+    def action_tie(self) -> None:
+        """All equally good."""
+        self.query_one(VoteBar).equal()
+
+    def action_all_bad(self) -> None:
+        """None any good."""
+        self.query_one(VoteBar).all_bad()
+
+    def action_skip(self) -> None:
+        """No verdict."""
+        self.query_one(VoteBar).skip()
+
+    def action_peek(self) -> None:
+        """Reveal without a vote."""
+        self.run_worker(self._peek())
+
+    async def _peek(self) -> None:
+        if self._view is not None:
+            await wrap_future(self._arena.peek(self._view.id))
+            await self._reveal(None)
+
+    def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
+        """Store the verdict, then open the envelope."""
+        if self.phase is Phase.VOTING:
+            self.run_worker(self._cast(message.verdict))
+
+    async def _cast(self, verdict: Verdict) -> None:
+        if self._view is None:
+            return
+        decided_ms = (time.monotonic_ns() - self._shown_ns) // 1_000_000
+        try:
+            await wrap_future(self._arena.cast(self._view.id, verdict, decided_ms))
+        except ArenaError as fault:
+            self._complain(fault)
+            return
+        await self._reveal(verdict)
+
+    # Revealing
+
+    async def _reveal(self, verdict: Verdict | None) -> None:
+        if self._view is None:
+            return
+        try:
+            record = await wrap_future(self._arena.reveal(self._view.id))
+        except ArenaError as fault:
+            self._complain(fault)
+            self._enter(Phase.ASKING)
+            return
+        winners = verdict.winners if verdict else ()
+        answers = {answer.seat: answer for answer in record.answers}
+        for seat, pane in zip(record.round.seats, self._panes, strict=True):
+            won = bool(winners) and len(winners) < len(self._panes) and seat.index in winners
+            pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
+        self._enter(Phase.REVEALED)
+        said = f"You said: {verdict}." if verdict else "Not rated."
+        more = f"  {len(self._queue)} more wait." if self._queue else ""
+        self.query_one("#progress", Static).update(
+            Content.assemble(
+                (said, "bold"), (f"{more}  enter: {'next' if self._queue else 'new prompt'}", "$text-muted")
+            )
+        )
+        self._refresh_board()
+
+    def action_ask_again(self) -> None:
+        """Go on: the next waiting round, or a new prompt."""
+        if self._queue:
+            self.run_worker(self._judge_next())
+        else:
+            self._enter(Phase.ASKING)
+
+    def action_same_again(self) -> None:
+        """Play the same prompt again."""
+        if self._view is not None:
+            self.run_worker(self._ask(self._view.prompt))
+
+    # Judging rounds that were played without a screen
+
+    def action_waiting(self) -> None:
+        """Judge waiting rounds."""
+        self.run_worker(self.judge_waiting())
+
+    async def judge_waiting(self, only: str = "") -> None:
+        """Put the waiting rounds before the user, one after another."""
+        waiting = await wrap_future(self._arena.waiting())
+        self._queue = [each for each in waiting if not only or each.view.id.startswith(only)]
+        if self._queue:
+            await self._judge_next()
+        else:
+            self.app.notify("No round waits for a vote.", markup=False)
+
+    async def _judge_next(self) -> None:
+        waiting = self._queue.pop(0)
+        await self._open(waiting.view, Pacer(len(waiting.answers), Pace.WHOLE))
+        self._append([(answer.seat, answer.text) for answer in waiting.answers])
+        self._start_vote()
+
+    # Panes
+
+    @property
+    def _panes(self) -> list[AnswerPane]:
+        return list(self.query(AnswerPane))
+
+    def action_zoom(self) -> None:
+        """Show one pane over the whole width, or all again."""
+        self._zoomed = not self._zoomed
+        self._arrange_panes()
+
+    def action_pane(self, index: int) -> None:
+        """Go to a pane."""
+        if index < len(self._panes):
+            self._current = index
+            self._arrange_panes()
+            self._panes[index].answer.focus()
+
+    def _arrange_panes(self) -> None:
+        """All panes beside each other where they fit, else the current one alone."""
+        panes = self._panes
+        side = 44 if self.size.width >= SIDE_FROM else 0
+        alone = bool(panes) and (self._zoomed or (self.size.width - side) // len(panes) < PANE_FROM)
+        for index, pane in enumerate(panes):
+            pane.display = not alone or index == self._current
+        strip = "  ".join(f"[{pane.label}]" if pane.display else f" {pane.label} " for pane in panes)
+        question = self.query_one("#question", Static)
+        question.border_subtitle = Content(f" {strip}   1 2 3: other answers ") if alone else ""
+
+    # The rest
+
+    def action_models(self) -> None:
+        """Choose contestants."""
+        self.app.push_screen(PickerScreen(self._arena, self._choice), self._chosen)
+
+    def _chosen(self, choice: Choice | None) -> None:
+        if choice is not None:
+            self._choice = choice
+            self._enter(Phase.ASKING)
+            self._refresh_hardware()
+
+    def action_board(self) -> None:
+        """The leaderboard screen."""
+        self.app.push_screen("board")
+
+    def action_history(self) -> None:
+        """The history screen."""
+        self.app.push_screen("history")
+
+    def action_prompt(self) -> None:
+        """Back into the prompt box."""
+        if self.phase is Phase.ASKING:
+            self.query_one(PromptBox).focus()
+
+    def _complain(self, fault: Exception) -> None:
+        self.app.notify(clean_line(str(fault), 300), severity="error", timeout=10, markup=False)
+
+    def _refresh_board(self) -> None:
+        self.run_worker(self._load_board(), group="board", exclusive=True)
+
+    async def _load_board(self) -> None:
+        try:
+            board = await wrap_future(self._arena.board())
+        except ArenaError as fault:
+            self._complain(fault)
+            return
+        before = {line.key: line.score for line in self._board.standings} if self._board else {}
+        moves = {line.key: line.score - before.get(line.key, 1000.0) for line in board.standings} if before else {}
+        self._board = board
+        if self.phase in (Phase.ASKING, Phase.REVEALED):
+            self.query_one(BoardPanel).show(board, moves)
+            self._draw_phase()
+
+    def _refresh_hardware(self) -> None:
+        if self.phase in (Phase.ASKING, Phase.REVEALED) and self.has_class("-wide"):
+            self.run_worker(self._load_hardware(), group="hardware", exclusive=True)
+
+    async def _load_hardware(self) -> None:
+        machine = await wrap_future(self._arena.machine())
+        fits = await wrap_future(self._arena.fits(self._choice.infos, machine))
+        self.query_one(HardwarePanel).show(machine, fits)

@@ -1,0 +1,24 @@
+"""Looks at the terminal before Textual is imported: refuses what it can't draw on, and sets what must be set first."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from arena.core.errors import ArenaError
+
+
+def check_terminal() -> None:
+    """Raise ArenaError with a hint where a screen can't be drawn; else prepare the environment for Textual."""
+    # Textual reads keys from stdin and draws on stderr.
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ArenaError("The screen needs a terminal.", "Without one, use `arena run` and `arena vote --verdict`.")
+    if os.environ.get("TERM", "") == "dumb":
+        raise ArenaError("This terminal (TERM=dumb) can't draw a screen.", "Use `arena run`, or another terminal.")
+    encoding = (sys.__stderr__.encoding if sys.__stderr__ else "") or ""
+    if encoding.lower().replace("-", "") != "utf8":
+        raise ArenaError(f"This terminal writes {encoding}, not UTF-8.", "Start with PYTHONIOENCODING=utf-8 arena.")
+    # With the kitty key protocol Textual loses what a Korean input method commits.
+    os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
+    if os.environ.get("NO_COLOR") == "":
+        del os.environ["NO_COLOR"]  # no-color.org: only a value that is not empty counts

@@ -1,0 +1,150 @@
+"""The pane of one seat: a label, the answer as it grows, and what is known of it afterwards."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widgets import Static
+
+from arena.core.text import clean
+from arena.tui.widgets.markdown_lines import MarkdownLines
+
+
+class AnswerText(ScrollView, can_focus=True):
+    """The text of one answer, drawn line by line. It follows the end until somebody scrolls up."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False),
+        Binding("k", "scroll_up", "Up", show=False),
+        Binding("g", "scroll_home", "Top", show=False),
+        Binding("G", "scroll_end", "End", show=False),
+    ]
+
+    class Moved(Message):
+        """The part that is seen has changed."""
+
+    def __init__(self) -> None:
+        """An empty answer."""
+        super().__init__()
+        self._source = ""
+        self._lines: MarkdownLines | None = None
+
+    @property
+    def text(self) -> str:
+        """The whole text, cleaned."""
+        return self._source
+
+    @property
+    def hidden_below(self) -> bool:
+        """Whether there are lines below the part that is seen."""
+        return self.scroll_offset.y + self.size.height < self.virtual_size.height
+
+    def clear(self) -> None:
+        """Empty the pane."""
+        self._source, self._lines = "", None
+        self._fit()
+        self.refresh()
+
+    def append(self, text: str) -> None:
+        """Add raw text of a model; it is cleaned here."""
+        text = clean(text)
+        self._source += text
+        follows = not self.hidden_below
+        first = self._laid_out().feed(text)
+        self._fit()
+        if follows:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self.refresh_lines(first, max(1, self.virtual_size.height - first))
+        self.post_message(self.Moved())
+
+    def render_line(self, y: int) -> Strip:
+        """Line y of the part that is seen."""
+        width, style = self.size.width, self.rich_style
+        strip = self._laid_out().line(y + self.scroll_offset.y)
+        return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
+
+    def on_resize(self, event: Resize) -> None:
+        """Wrap again at the new width."""
+        if self._source and event.size.width:
+            self._relay()
+
+    def notify_style_update(self) -> None:
+        """Colours are part of the laid-out lines: lay them out again with the new ones."""
+        super().notify_style_update()
+        if self._source:
+            self._relay()
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        """Tell the pane's header how much is hidden."""
+        super().watch_scroll_y(old, new)
+        self.post_message(self.Moved())
+
+    def _relay(self) -> None:
+        self._lines = None
+        self._fit()
+        self.refresh()
+
+    def _laid_out(self) -> MarkdownLines:
+        if self._lines is None:
+            self._lines = MarkdownLines(self.size.width, self.rich_style)
+            if self._source:
+                self._lines.feed(self._source)
+        return self._lines
+
+    def _fit(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self._laid_out()))
+
+
+class AnswerPane(Vertical):
+    """Label, answer, and after the reveal the name above and the figures below."""
+
+    def __init__(self, label: str) -> None:
+        """`label` is A, B or C."""
+        super().__init__(id=f"pane-{label.lower()}", classes="pane")
+        self.label = label
+        self._about = Content("")
+
+    def compose(self) -> ComposeResult:
+        """Header, text, footer."""
+        yield Static(markup=False, classes="pane-header")
+        yield AnswerText()
+        yield Static(markup=False, classes="pane-footer")
+
+    def on_mount(self) -> None:
+        """Show the label."""
+        self._draw_header()
+
+    @property
+    def answer(self) -> AnswerText:
+        """The text inside."""
+        return self.query_one(AnswerText)
+
+    def reveal(self, name: Content, figures: Content) -> None:
+        """Say who it was. `name` goes into the header, `figures` below the answer."""
+        self._about = name
+        self.add_class("-revealed")
+        self.query_one(".pane-footer", Static).update(figures)
+        self._draw_header()
+
+    def tell(self, sentence: str) -> None:
+        """Put a sentence of arena's own below the answer, such as why it failed."""
+        self.add_class("-told")
+        self.query_one(".pane-footer", Static).update(Content(sentence))
+
+    def on_answer_text_moved(self) -> None:
+        """Keep the mark for hidden lines right."""
+        self._draw_header()
+
+    def _draw_header(self) -> None:
+        more = Content.styled("  ↓ more", "$text-muted") if self.answer.hidden_below else Content("")
+        head = Content.assemble((f" {self.label} ", "bold reverse"), " ", self._about, more)
+        self.query_one(".pane-header", Static).update(head)

@@ -1,0 +1,27 @@
+"""Small drawings in text: an interval on a scale, a filled bar."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+
+def interval_bar(low: float, score: float, high: float, scale: tuple[float, float], width: int) -> Content:
+    """`────●────` from low to high on a scale, `width` cells wide."""
+    left, right = scale
+    span = max(right - left, 1.0)
+
+    def cell(value: float) -> int:
+        return min(width - 1, max(0, round((value - left) / span * (width - 1))))
+
+    start, middle, end = cell(low), cell(score), cell(high)
+    line = " " * start + "─" * (middle - start)
+    tail = "─" * (end - middle)
+    return Content.assemble(
+        (line, "$text-muted"), ("●", "bold $accent"), (tail.ljust(width - middle - 1), "$text-muted")
+    )
+
+
+def fill_bar(share: float, width: int) -> Content:
+    """A bar filled to `share` (0 to 1)."""
+    filled = round(min(1.0, max(0.0, share)) * width)
+    return Content.assemble(("━" * filled, "$primary"), ("━" * (width - filled), "$panel-lighten-2"))

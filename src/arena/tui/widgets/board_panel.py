@@ -1,0 +1,164 @@
+"""The leaderboard, small enough to stand beside the panes and wide enough for a screen of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.content import Content
+from textual.widgets import Static
+
+from arena.core.machine import human_bytes
+from arena.core.ratings import Board, Standing
+from arena.core.text import clean_line
+from arena.tui.widgets.bars import interval_bar
+
+_WIDE = 90
+
+
+class BoardPanel(Static):
+    """One block a contestant: rank, name, score, interval, how far to trust it."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's word
+        """An empty board."""
+        super().__init__(markup=False, id=id, classes="side-panel")
+        self._board: Board | None = None
+        self._moves: Mapping[str, float] = {}
+        self._sealed = False
+
+    def show(self, board: Board, moves: Mapping[str, float] | None = None) -> None:
+        """Show a board; `moves` are the changes of scores by the last vote, by key."""
+        self._board, self._moves, self._sealed = board, moves or {}, False
+        self._draw()
+
+    def seal(self) -> None:
+        """Hide names and scores while a round is blind."""
+        self._sealed = True
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Use the width there is."""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._sealed:
+            self.update(_SEALED)
+        elif self._board is not None:
+            wide = self.size.width >= _WIDE
+            self.update(
+                _table(self._board, self.size.width) if wide else _blocks(self._board, self._moves, self.size.width)
+            )
+
+
+_SEALED = Content.assemble(
+    ("LEADERBOARD", "bold $text-muted"),
+    "\n\n",
+    ("✉ sealed\n\n", "bold $accent"),
+    ("Names, speeds and scores stay hidden until you have voted: they would tell who is who.", "$text-muted"),
+)
+
+
+def _title(board: Board) -> Content:
+    votes = "no votes yet" if not board.votes else f"your {board.votes} vote{'s' if board.votes != 1 else ''}"
+    return Content.assemble(("LEADERBOARD", "bold $text-muted"), (f"   {votes}", "$text-muted"))
+
+
+def _scale(board: Board) -> tuple[float, float]:
+    return min(line.low for line in board.standings), max(line.high for line in board.standings)
+
+
+def _rank(standing: Standing) -> str:
+    return str(standing.rank) if standing.rank else "–"
+
+
+def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
+    lines = [_title(board), Content("")]
+    if not board.standings:
+        lines.append(Content.styled("Ask something, read, vote: the board fills.", "$text-muted"))
+    scale = _scale(board) if board.standings else (0.0, 1.0)
+    for line in board.standings:
+        move = moves.get(line.key, 0.0)
+        arrow = f" {'▲' if move > 0 else '▼'}{abs(move):.0f}" if abs(move) >= 0.5 else ""
+        name = clean_line(line.model, max(8, width - 18))
+        score = f"{line.score:.0f}" if line.votes else "–"
+        gap = max(1, width - 3 - Content(name).cell_length - len(score) - 6)
+        lines += [
+            Content.assemble(
+                (f"{_rank(line):>2} ", "bold $accent"),
+                (name, "bold"),
+                " " * gap,
+                (score, "bold"),
+                (f"{arrow:<6}", "$success" if move > 0 else "$error"),
+            ),
+            Content.assemble("   ", interval_bar(line.low, line.score, line.high, scale, max(8, width - 6))),
+            Content.styled(f"   {_detail(line)}", "$text-muted"),
+        ]
+    return Content("\n").join(lines)
+
+
+def _detail(line: Standing) -> str:
+    if not line.votes:
+        return line.status.value
+    ranks = f"rank {line.rank_low}–{line.rank_high}" if line.rank_low != line.rank_high else f"rank {line.rank}"
+    return f"{line.wins}W {line.ties}T {line.losses}L  {ranks}  {line.status.value}"
+
+
+_HEAD = (
+    " #  model                         score   95 % interval              rank"
+    "    W/T/L     bad  tok/s  char/s     ttft  status"
+)
+
+
+def _table(board: Board, width: int) -> Content:
+    lines = [_title(board), Content(""), Content.styled(_HEAD, "bold $text-muted")]
+    scale = _scale(board) if board.standings else (0.0, 1.0)
+    for group, keys in enumerate((*board.components, ())):
+        members = [line for line in board.standings if line.key in keys or (not keys and not line.votes)]
+        if group and members and keys:
+            lines.append(
+                Content.styled("    never compared with those above: no rank between the groups", "$text-muted")
+            )
+        lines += [_row(line, scale) for line in members]
+    lines += [Content(""), *_advice(board, width)]
+    return Content("\n").join(lines)
+
+
+def _row(line: Standing, scale: tuple[float, float]) -> Content:
+    name = clean_line(line.model, 28)
+    name += " " * (28 - Content(name).cell_length)
+    tally = line.tally
+    return Content.assemble(
+        (f"{_rank(line):>2}  ", "bold $accent"),
+        (name, "bold"),
+        f"  {line.score:>5.0f}   " if line.votes else "      –   ",
+        interval_bar(line.low, line.score, line.high, scale, 24),
+        f"   {f'{line.rank_low}–{line.rank_high}' if line.votes else '–':<6}",
+        f"  {f'{line.wins}/{line.ties}/{line.losses}':<8}",
+        f" {f'{line.both_bad:.0%}' if line.votes else '–':>4}",
+        f" {_number(tally.tok_s):>6}",
+        f" {_number(tally.chars_s):>7}",
+        f" {_milliseconds(tally.ttft_ms):>7}",
+        (f"  {line.status.value}", "$text-muted"),
+        (f"  {human_bytes(tally.vram_bytes)}" if tally.vram_bytes else "", "$text-muted"),
+    )
+
+
+def _advice(board: Board, width: int) -> list[Content]:
+    """What more votes would settle."""
+    names = {line.key: line.model for line in board.standings}
+    open_pairs = [pair for pair in board.pairs if pair.votes_needed]
+    lines = []
+    for pair in sorted(open_pairs, key=lambda pair: pair.votes_needed or 0)[:6]:
+        text = (
+            f"{names[pair.a]} against {names[pair.b]}: {pair.p_a_beats_b:.0%} sure that the first is better; "
+            f"about {pair.votes_needed} more votes of this pair would settle it."
+        )
+        lines.append(Content.styled(clean_line(text, max(20, width - 2)), "$text-muted"))
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    return "–" if value is None else (f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s")

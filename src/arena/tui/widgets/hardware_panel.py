@@ -1,0 +1,114 @@
+"""The machine: GPUs, memory, and which models fit now. While a round is blind it stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+from textual.widgets import Static
+
+from arena.core.machine import Fits, FitVerdict, Gpu, Machine, human_bytes
+from arena.core.text import clean_line
+from arena.tui.widgets.bars import fill_bar
+
+_WORDS = {
+    Fits.FITS: ("fits", "$success"),
+    Fits.TIGHT: ("tight", "$warning"),
+    Fits.PARTIAL: ("in part", "$warning"),
+    Fits.CPU: ("fits RAM", "$success"),
+    Fits.NO: ("too big", "$error"),
+    Fits.UNKNOWN: ("unknown", "$text-muted"),
+}
+
+
+class HardwarePanel(Static):
+    """Readings come from outside; the panel never asks a driver."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's word
+        """An empty panel."""
+        super().__init__(markup=False, id=id, classes="side-panel")
+        self._machine: Machine | None = None
+        self._fits: Sequence[FitVerdict] = ()
+        self._sealed = False
+
+    def show(self, machine: Machine, fits: Sequence[FitVerdict]) -> None:
+        """Show readings. While sealed they are ignored: a model-sized step in memory would tell a name."""
+        if not self._sealed:
+            self._machine, self._fits = machine, fits
+            self._draw()
+
+    def seal(self) -> None:
+        """Stand still, and show totals only."""
+        self._sealed = True
+        self._draw()
+
+    def unseal(self) -> None:
+        """Live again."""
+        self._sealed = False
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Use the width there is."""
+        self._draw()
+
+    def _draw(self) -> None:
+        if self._machine is None:
+            return
+        width = max(20, self.size.width)
+        lines = [Content.styled("HARDWARE", "bold $text-muted"), Content("")]
+        for gpu in self._machine.gpus:
+            lines += _gpu(gpu, width)
+        if not self._machine.gpus:
+            lines.append(Content.styled("No GPU found: models run on the CPU.", "$text-muted"))
+        lines += _host(self._machine, width)
+        lines += [Content.styled(clean_line(note), "$text-muted") for note in self._machine.notes]
+        lines += [Content(""), *(self._sealed_lines() if self._sealed else _fit_lines(self._fits, width))]
+        self.update(Content("\n").join(lines))
+
+    @staticmethod
+    def _sealed_lines() -> list[Content]:
+        return [Content.styled("Readings pause while the round is blind.", "$text-muted")]
+
+
+def _memory(name: str, free: int | None, total: int | None, width: int) -> list[Content]:
+    if free is None or not total:
+        return [Content(f"{name}  memory unknown")]
+    text = f"{human_bytes(free)} free of {human_bytes(total)}"
+    return [
+        Content.assemble((f"{name}  ", "bold"), (text, "")),
+        fill_bar(1 - free / total, width - 2),
+    ]
+
+
+def _gpu(gpu: Gpu, width: int) -> list[Content]:
+    facts = [clean_line(gpu.name, width - 8)]
+    if gpu.utilization is not None:
+        facts.append(f"{gpu.utilization:.0f} %")
+    if gpu.temperature_c is not None:
+        facts.append(f"{gpu.temperature_c:.0f} °C")
+    lines = [Content.styled(f"GPU {gpu.index}  {'  '.join(facts)}", "bold")]
+    lines += _memory("VRAM", gpu.free_bytes, gpu.total_bytes, width)
+    if gpu.note:
+        lines.append(Content.styled(clean_line(gpu.note), "$text-muted"))
+    return lines
+
+
+def _host(machine: Machine, width: int) -> list[Content]:
+    cpu = f"{clean_line(machine.cpu_name, width - 14)}  {machine.cpu_cores} cores" if machine.cpu_cores else ""
+    return [
+        *_memory("RAM", machine.ram_free_bytes, machine.ram_total_bytes, width),
+        Content.assemble(("CPU  ", "bold"), cpu),
+    ]
+
+
+def _fit_lines(fits: Sequence[FitVerdict], width: int) -> list[Content]:
+    if not fits:
+        return []
+    lines = [Content.styled("FITS NOW", "bold $text-muted")]
+    for fit in fits:
+        word, style = _WORDS[fit.verdict]
+        name = clean_line(fit.model, max(8, width - 22))
+        need = human_bytes(fit.need_bytes)
+        gap = max(1, width - 2 - Content(name).cell_length - len(need) - len(word) - 2)
+        lines.append(Content.assemble(name, " " * gap, (need, "$text-muted"), "  ", (word, style)))
+    return lines

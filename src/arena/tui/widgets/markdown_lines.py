@@ -1,0 +1,121 @@
+"""Markdown as it streams in, rendered to lines. Closed blocks are rendered once; only the open block again.
+
+Rendering everything on every flush costs O(n^2) over an answer, and one widget a block (Textual's Markdown) takes
+seconds for 10 KB of short paragraphs. Here the cost of a flush is that of the last block.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import ClassVar
+
+from markdown_it import MarkdownIt
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.segment import Segment
+from rich.style import Style
+from rich.theme import Theme
+from textual.strip import Strip
+
+_PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_FENCE = "```"
+_LONGEST_LINE = 8000
+_THEME = Theme(
+    {
+        "markdown.h1": "bold underline",
+        "markdown.h2": "bold",
+        "markdown.h3": "bold italic",
+        "markdown.code": "bold",
+        "markdown.item.bullet": "bold",
+        "markdown.item.number": "bold",
+        "markdown.link_url": "underline",
+        "markdown.hr": "dim",
+    }
+)
+
+
+class _PlainHeading(Heading):
+    """A heading on the left: no box, no centring, which would jump while it streams."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        self.text.justify = "left"
+        yield self.text
+
+
+class _SafeMarkdown(Markdown):
+    """Rich's Markdown without HTML (it would vanish) and without links that run something."""
+
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _PlainHeading}
+
+    def __init__(self, source: str) -> None:
+        super().__init__("", code_theme="ansi_dark", hyperlinks=False)
+        self.markup = source
+        self.parsed = _PARSER.parse(source)
+
+
+class MarkdownLines:
+    """The lines of a growing Markdown text at one width."""
+
+    def __init__(self, width: int, style: Style) -> None:
+        """`width` in cells; `style` is what every segment stands on."""
+        self._console = Console(
+            file=io.StringIO(), width=max(width, 1), force_terminal=True, color_system="truecolor", theme=_THEME
+        )
+        self._style = style
+        self._closed: list[Strip] = []
+        self._open_source = ""
+        self._open: list[Strip] = []
+
+    def __len__(self) -> int:
+        """How many lines there are."""
+        return len(self._closed) + len(self._open)
+
+    def line(self, y: int) -> Strip | None:
+        """Line y, or None behind the end."""
+        if y < len(self._closed):
+            return self._closed[y]
+        y -= len(self._closed)
+        return self._open[y] if y < len(self._open) else None
+
+    def feed(self, text: str) -> int:
+        """Append clean text. Returns the first line that changed."""
+        first_changed = len(self._closed)
+        self._open_source += text
+        cut = self._end_of_closed_blocks()
+        if cut:
+            self._closed += self._render(self._open_source[:cut])
+            self._closed.append(Strip([]))
+            self._open_source = self._open_source[cut:]
+        self._open = self._render(self._open_source) if self._open_source.strip() else []
+        return first_changed
+
+    def _end_of_closed_blocks(self) -> int:
+        """Where the last block begins, in characters: everything before it can't change any more."""
+        if self._open_source.lstrip().startswith(_FENCE) and self._open_source.count(_FENCE) < 2:
+            return 0
+        starts = [
+            token.map[0]
+            for token in _PARSER.parse(self._open_source)
+            if token.level == 0 and token.map and token.nesting >= 0
+        ]
+        if len(starts) < 2:
+            return 0
+        lines = self._open_source.split("\n")
+        return sum(len(line) + 1 for line in lines[: starts[-1]])
+
+    def _render(self, source: str) -> list[Strip]:
+        source = "\n".join(line[:_LONGEST_LINE] for line in source.split("\n"))
+        segments = self._console.render(_SafeMarkdown(source), self._console.options)
+        lines = [
+            Strip(
+                [
+                    Segment(text, self._style + style if style else self._style)
+                    for text, style, control in line
+                    if not control
+                ]
+            )
+            for line in Segment.split_lines(segments)
+        ]
+        while lines and not lines[-1].text.strip():
+            lines.pop()
+        return lines

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 _COMMANDS = (
@@ -32,8 +36,5 @@ class ArenaCommands(Provider):
             if score > 0:
                 yield Hit(score, matcher.highlight(name), self._run(action), help=text)
 
-    def _run(self, action: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - Textual's callback
-        async def run() -> None:
-            await self.app.run_action(action)
-
-        return run
+    def _run(self, action: str) -> Callable[[], Coroutine[Any, Any, bool]]:
+        return partial(self.app.run_action, action)

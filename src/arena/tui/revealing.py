@@ -35,11 +35,11 @@ def figures(answer: Answer | None) -> Content:
 def _facts(metrics: Metrics) -> list[str]:
     estimated = "~" if metrics.token_source == "estimate" else ""  # noqa: S105 - no password
     return [
-        _value(metrics.ttft_ms, "{:,.0f} ms to first token"),
+        _value(metrics.ttft_ms, "TTFT {:,.0f} ms"),
         estimated + _value(metrics.decode_tps, "{:,.0f} tok/s") if metrics.decode_tps else "",
         _value(metrics.chars_per_s, "{:,.0f} chars/s"),
         estimated + _value(metrics.out_tokens, "{} tokens"),
-        _value(metrics.e2e_ms, "{:,.0f} ms in all"),
+        _value(metrics.e2e_ms, "{:,.0f} ms"),
         "ran beside another" if metrics.contended else "",
     ]
 

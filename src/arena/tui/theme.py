@@ -17,7 +17,13 @@ DARK = Theme(
     surface="#181b24",
     panel="#222634",
     dark=True,
-    variables={"footer-key-foreground": "#ffb454", "border": "#3a4054", "footer-background": "#181b24"},
+    variables={
+        "footer-key-foreground": "#ffb454",
+        "footer-background": "#181b24",
+        "border": "#3a4054",
+        "text-muted": "#8b93a8",
+        "text-disabled": "#565d73",
+    },
 )
 LIGHT = Theme(
     name="arena-light",
@@ -32,6 +38,12 @@ LIGHT = Theme(
     surface="#f3f1ea",
     panel="#e6e2d6",
     dark=False,
-    variables={"footer-key-foreground": "#b45309", "border": "#b9b3a3", "footer-background": "#f3f1ea"},
+    variables={
+        "footer-key-foreground": "#b45309",
+        "footer-background": "#f3f1ea",
+        "border": "#b9b3a3",
+        "text-muted": "#6b6658",
+        "text-disabled": "#a39d8d",
+    },
 )
 THEMES = (DARK, LIGHT)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from asyncio import wrap_future
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.errors import ArenaError
-from arena.core.ports import RoundRecord
-from arena.core.rounds import RoundState, SealedRound
-from arena.core.text import clean, clean_line
+from arena.core.rounds import Answer, RoundState, RoundView, SealedRound
+from arena.core.text import clean_line
 from arena.tui.revealing import figures, name_line
+from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
 _MARKS = {
@@ -26,6 +27,10 @@ _MARKS = {
     RoundState.UNBLINDED: "◌",
     RoundState.VOID: "×",
 }
+_SEALED_NOTE = {
+    RoundState.READY: "Sealed: it waits for your vote.",
+    RoundState.GENERATING: "Sealed: it is being played.",
+}
 
 
 class HistoryScreen(Screen[None]):
@@ -33,6 +38,10 @@ class HistoryScreen(Screen[None]):
 
     AUTO_FOCUS = "#rounds"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "pane(0)", "Answers", key_display="1 2 3", id="history.a"),
+        Binding("2", "pane(1)", show=False, id="history.b"),
+        Binding("3", "pane(2)", show=False, id="history.c"),
+        Binding("z", "zoom", "Zoom", id="history.zoom"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
         Binding("question_mark", "app.help", "Help"),
@@ -49,13 +58,22 @@ class HistoryScreen(Screen[None]):
         yield Input(placeholder="Search prompts and answers, Enter", id="search")
         with Horizontal(id="history-body"):
             yield OptionList(id="rounds", markup=False)
-            with VerticalScroll(id="detail-scroll"):
-                yield Static(markup=False, id="detail")
+            with Vertical(id="detail"):
+                yield Static(markup=False, id="detail-head")
+                yield PaneRow()
         yield Footer(show_command_palette=False)
 
     def on_screen_resume(self) -> None:
         """List what there is now."""
         self.run_worker(self._list(self.query_one("#search", Input).value), group="list", exclusive=True)
+
+    def action_pane(self, index: int) -> None:
+        """Go to an answer."""
+        self.query_one(PaneRow).go(index)
+
+    def action_zoom(self) -> None:
+        """Show one answer over the whole width, or all again."""
+        self.query_one(PaneRow).zoom()
 
     def action_search(self) -> None:
         """Go to the search box."""
@@ -84,7 +102,7 @@ class HistoryScreen(Screen[None]):
             rounds.add_option(Option(text, id=line.id))
         if not lines:
             nothing = "Nothing found." if search else "No rounds yet: Esc, and ask something."
-            self.query_one("#detail", Static).update(Content.styled(nothing, "$text-muted"))
+            self.query_one("#detail-head", Static).update(Content.styled(nothing, "$text-muted"))
         else:
             rounds.highlighted = 0
 
@@ -95,38 +113,25 @@ class HistoryScreen(Screen[None]):
 
     async def _show(self, round_id: str) -> None:
         found = await wrap_future(self._arena.look(round_id))
-        self.query_one("#detail", Static).update(_sealed(found) if isinstance(found, SealedRound) else _open(found))
-        self.query_one("#detail-scroll").scroll_home(animate=False)
+        if isinstance(found, SealedRound):
+            await self._draw(found.view, found.state, found.answers, _SEALED_NOTE.get(found.state, ""))
+            return
+        vote = found.vote
+        note = f"You said: {vote.verdict}" if vote else " ".join(found.flags)
+        await self._draw(RoundView.of(found.round), found.state, found.answers, note)
+        answers = {answer.seat: answer for answer in found.answers}
+        winners = vote.verdict.winners if vote else ()
+        for seat, pane in zip(found.round.seats, self.query_one(PaneRow).panes, strict=True):
+            pane.reveal(name_line(seat.contestant, won=winners == (seat.index,)), figures(answers.get(seat.index)))
 
-
-def _head(round_id: str, state: RoundState, prompt: str) -> list[Content]:
-    return [
-        Content.styled(f"{round_id}  {state.value}", "$text-muted"),
-        Content.assemble(("› ", "bold $accent"), (clean(prompt), "bold")),
-        Content(""),
-    ]
-
-
-def _sealed(found: SealedRound) -> Content:
-    """A round before its vote."""
-    parts = _head(found.view.id, found.state, found.view.prompt.text)
-    if found.state is RoundState.READY:
-        parts += [Content.styled("Sealed: it waits for your vote (w on the round screen).", "$accent"), Content("")]
-    for label, answer in zip(found.view.labels, found.answers, strict=False):
-        parts += [Content.styled(f" {label} ", "bold reverse"), Content(clean(answer.text)), Content("")]
-    return Content("\n").join(parts)
-
-
-def _open(record: RoundRecord) -> Content:
-    """A round whose names are out."""
-    parts = _head(record.round.id, record.state, record.round.prompt.text)
-    if record.vote is not None:
-        parts += [Content.styled(f"You said: {record.vote.verdict}", "bold"), Content("")]
-    winners = record.vote.verdict.winners if record.vote else ()
-    answers = {answer.seat: answer for answer in record.answers}
-    for seat in record.round.seats:
-        answer = answers.get(seat.index)
-        name = name_line(seat.contestant, won=winners == (seat.index,))
-        parts.append(Content.assemble((f" {seat.label} ", "bold reverse"), " ", name))
-        parts += [Content(clean(answer.text) if answer else "(no answer)"), figures(answer), Content("")]
-    return Content("\n").join(parts)
+    async def _draw(self, view: RoundView, state: RoundState, answers: Sequence[Answer], note: str) -> None:
+        head = Content.assemble(
+            ("› ", "bold $accent"),
+            (clean_line(view.prompt.text, 400), "bold"),
+            (f"\n{view.id}  {state.value}   ", "$text-muted"),
+            (note, "$accent"),
+        )
+        self.query_one("#detail-head", Static).update(head)
+        row = self.query_one(PaneRow)
+        await row.deal(view.labels)
+        row.append((answer.seat, answer.text) for answer in answers)

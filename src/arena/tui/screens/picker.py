@@ -34,7 +34,7 @@ class PickerScreen(ModalScreen[Choice | None]):
 
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "mark", "Mark", priority=False, id="picker.mark"),
+        Binding("space", "mark", "Mark", priority=True, id="picker.mark"),
         Binding("enter", "take", "Take these", priority=True, id="picker.take"),
         Binding("2", "seats(2)", "2 a round", id="picker.two"),
         Binding("3", "seats(3)", "3 a round", id="picker.three"),

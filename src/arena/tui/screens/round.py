@@ -6,11 +6,10 @@ import time
 from asyncio import CancelledError, wrap_future
 from collections.abc import Sequence
 from concurrent.futures import Future
-from enum import IntEnum
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
@@ -27,84 +26,30 @@ from arena.core.text import clean_line
 from arena.core.votes import Verdict
 from arena.engine.pace import Pacer
 from arena.tui.mailbox import Mailbox
+from arena.tui.phases import ALLOWED, BLIND, KEYS, Phase
 from arena.tui.revealing import figures, name_line
 from arena.tui.screens.picker import Choice, PickerScreen
-from arena.tui.widgets.answer_pane import AnswerPane
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
+from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.phase_bar import PhaseBar
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
+from arena.tui.widgets.welcome import Welcome
 from arena.wiring import Arena
 
 FRAME_S = 0.1
 PANEL_S = 2.0
 SIDE_FROM = 120
 """Columns from which leaderboard and hardware stand beside the panes."""
-PANE_FROM = 36
-"""Columns that a pane needs; with less, one pane is shown at a time."""
-
-
-class Phase(IntEnum):
-    """What the user is doing."""
-
-    ASKING = 0
-    ANSWERING = 1
-    VOTING = 2
-    REVEALED = 3
-
-
-_PHASES_OF = {
-    "ask_again": {Phase.REVEALED},
-    "same_again": {Phase.REVEALED},
-    "models": {Phase.ASKING, Phase.REVEALED},
-    "board": {Phase.ASKING, Phase.REVEALED},
-    "history": {Phase.ASKING, Phase.REVEALED},
-    "waiting": {Phase.ASKING, Phase.REVEALED},
-    "show_all": {Phase.ANSWERING},
-    "stop": {Phase.ANSWERING},
-    "pick": {Phase.VOTING},
-    "accept": {Phase.VOTING},
-    "take_back": {Phase.VOTING},
-    "tie": {Phase.VOTING},
-    "all_bad": {Phase.VOTING},
-    "skip": {Phase.VOTING},
-    "peek": {Phase.VOTING},
-    "zoom": {Phase.ANSWERING, Phase.VOTING, Phase.REVEALED},
-    "pane": {Phase.ANSWERING, Phase.VOTING, Phase.REVEALED},
-}
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 class RoundScreen(Screen[None]):
     """Where rounds are played."""
 
-    AUTO_FOCUS = "#prompt"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "pick('a')", "A is best", id="vote.a"),
-        Binding("b", "pick('b')", "B is best", id="vote.b"),
-        Binding("c", "pick('c')", "C is best", id="vote.c"),
-        Binding("t", "tie", "Tie", id="vote.tie"),
-        Binding("x", "all_bad", "Bad", tooltip="None of the answers is any good", id="vote.bad"),
-        Binding("s", "skip", "Skip", tooltip="No verdict on this round", id="vote.skip"),
-        Binding("enter", "accept", "Best only", show=False, id="vote.accept"),
-        Binding("backspace", "take_back", "Take back", show=False, id="vote.take_back"),
-        Binding("P", "peek", "Peek", tooltip="Reveal without a vote: the round is never rated", show=False),
-        Binding("space", "show_all", "Show all", tooltip="Do not wait for the even pace", id="round.show_all"),
-        Binding("escape", "stop", "Stop", tooltip="Call the round off", id="round.stop"),
-        Binding("n,enter", "ask_again", "New prompt", id="round.new"),
-        Binding("r", "same_again", "Again", tooltip="The same prompt in a new round", id="round.again"),
-        Binding("m", "models", "Models", id="go.models"),
-        Binding("w", "waiting", "Waiting", tooltip="Judge rounds that were played without a screen", id="go.waiting"),
-        Binding("l", "board", "Leaderboard", id="go.board"),
-        Binding("h", "history", "History", id="go.history"),
-        Binding("i", "prompt", "Prompt", show=False, id="go.prompt"),
-        Binding("z", "zoom", "Zoom", tooltip="One pane over the whole width", id="pane.zoom"),
-        Binding("1", "pane(0)", "Pane A", show=False),
-        Binding("2", "pane(1)", "Pane B", show=False),
-        Binding("3", "pane(2)", "Pane C", show=False),
-        Binding("question_mark", "app.help", "Help", id="go.help"),
-        Binding("q", "app.leave", "Quit", id="go.quit"),
-    ]
+    AUTO_FOCUS = ""
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     phase = reactive(Phase.ASKING, bindings=True)
 
@@ -122,8 +67,6 @@ class RoundScreen(Screen[None]):
         self._shown_ns = 0
         self._board: Board | None = None
         self._queue: list[SealedRound] = []
-        self._zoomed = False
-        self._current = 0
 
     def compose(self) -> ComposeResult:
         """Phase bar; the question, the panes and the vote on the left; the side on the right."""
@@ -131,8 +74,8 @@ class RoundScreen(Screen[None]):
         with Horizontal(id="body"):
             with Vertical(id="round"):
                 yield Static(id="question", markup=False)
-                yield Static(id="welcome", markup=False)
-                yield Horizontal(id="panes")
+                yield Welcome()
+                yield PaneRow()
                 yield Static(id="progress", markup=False)
                 yield VoteBar()
                 yield PromptBox()
@@ -152,12 +95,11 @@ class RoundScreen(Screen[None]):
     def on_resize(self) -> None:
         """Show the side and the panes as the width allows."""
         self.set_class(self.size.width >= SIDE_FROM, "-wide")
-        self._arrange_panes()
         self._draw_phase()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means something now."""
-        if action in _PHASES_OF and self.phase not in _PHASES_OF[action]:
+        if self.phase not in ALLOWED.get(action, Phase):
             return False
         if action == "pick" and self._view is not None and str(parameters[0]).upper() not in self._view.labels:
             return False
@@ -169,15 +111,13 @@ class RoundScreen(Screen[None]):
         self.phase = phase
         for each in Phase:
             self.set_class(each is phase, f"-{each.name.lower()}")
-        blind = phase in (Phase.ANSWERING, Phase.VOTING)
-        board, hardware = self.query_one(BoardPanel), self.query_one(HardwarePanel)
-        if blind:
-            board.seal()
-            hardware.seal()
+        if phase in BLIND:
+            self.query_one(BoardPanel).seal()
+            self.query_one(HardwarePanel).seal()
         else:
-            hardware.unseal()
+            self.query_one(HardwarePanel).unseal()
         if phase is Phase.ASKING:
-            self._draw_welcome()
+            self.query_one(Welcome).show([str(info.ref) for info in self._choice.infos], self._choice.seats)
             self.query_one(PromptBox).focus()
         else:
             self.set_focus(None)
@@ -185,33 +125,8 @@ class RoundScreen(Screen[None]):
 
     def _draw_phase(self) -> None:
         votes = self._board.votes if self._board else 0
-        note = "" if self.phase in (Phase.ANSWERING, Phase.VOTING) else f"{votes} vote{'' if votes == 1 else 's'}"
+        note = "" if self.phase in BLIND else f"{votes} vote{'' if votes == 1 else 's'}"
         self.query_one(PhaseBar).show(int(self.phase), note)
-
-    def _draw_welcome(self) -> None:
-        infos, seats = self._choice.infos, self._choice.seats
-        lines = [Content.styled("A blind round on your own machine", "bold"), Content("")]
-        if len(infos) >= 2:
-            names = ", ".join(clean_line(str(info.ref), 40) for info in infos)
-            drawn = f"{seats} of them answer each prompt," if len(infos) > seats else "They answer each prompt,"
-            lines += [
-                Content.assemble(("Contestants  ", "$text-muted"), names),
-                Content.styled(
-                    f"{drawn} shuffled, under {', '.join('ABC'[:seats])}. You read, you vote,", "$text-muted"
-                ),
-                Content.styled("and only then learn who it was and how fast.", "$text-muted"),
-            ]
-        else:
-            lines.append(Content.styled("Choose at least two models: Esc, then m.", "$warning"))
-        lines += [
-            Content(""),
-            Content.assemble(
-                ("Type a prompt and press Enter, or press ", "$text-muted"),
-                ("Tab", "bold $accent"),
-                (" for an example.", "$text-muted"),
-            ),
-        ]
-        self.query_one("#welcome", Static).update(Content("\n").join(lines))
 
     # Asking
 
@@ -227,7 +142,7 @@ class RoundScreen(Screen[None]):
         self.run_worker(self._ask(known or Prompt(message.text)), exclusive=False)
 
     async def _ask(self, prompt: Prompt) -> None:
-        if self.phase is not Phase.ASKING and self.phase is not Phase.REVEALED:
+        if self.phase in BLIND:
             return
         try:
             infos, propensity = await wrap_future(self._arena.choose(self._choice.infos, self._choice.seats))
@@ -241,14 +156,10 @@ class RoundScreen(Screen[None]):
     async def _open(self, view: RoundView, pacer: Pacer) -> None:
         """Set the table for a round."""
         self._view, self._pacer, self._mailbox = view, pacer, Mailbox()
-        self._zoomed, self._current = False, 0
-        panes = self.query_one("#panes", Horizontal)
-        await panes.remove_children()
-        await panes.mount_all([AnswerPane(label) for label in view.labels])
+        await self._row.deal(view.labels)
         question = clean_line(view.prompt.text, 400)
         self.query_one("#question", Static).update(Content.assemble(("› ", "bold $accent"), question))
         self.query_one(PromptBox).clear()
-        self._arrange_panes()
         self._enter(Phase.ANSWERING)
 
     # Answering
@@ -260,17 +171,11 @@ class RoundScreen(Screen[None]):
         for event in self._mailbox.drain():
             self._pacer.feed(event)
             if isinstance(event, Failed):
-                self._panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
-        self._append(self._pacer.frame(time.monotonic_ns()))
+                self._row.panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
+        self._row.append(self._pacer.frame(time.monotonic_ns()))
         self._draw_progress()
         if self._pacer.done and self._playing is not None and self._playing.done():
             self._finish(self._playing)
-
-    def _append(self, released: list[tuple[int, str]]) -> None:
-        if released:
-            with self.app.batch_update():
-                for seat, text in released:
-                    self._panes[seat].answer.append(text)
 
     def _draw_progress(self) -> None:
         pacer = self._pacer
@@ -282,7 +187,7 @@ class RoundScreen(Screen[None]):
             text = "Streaming at one pace for all."
         else:
             text = "All answers are here.  space: show them whole"
-        spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"[int(time.monotonic() * 5) % 10]
+        spinner = _SPINNER[int(time.monotonic() * 5) % len(_SPINNER)]
         self.query_one("#progress", Static).update(Content.assemble((f"{spinner} ", "$accent"), (text, "$text-muted")))
         self.refresh_bindings()
 
@@ -304,13 +209,14 @@ class RoundScreen(Screen[None]):
 
     def _start_vote(self) -> None:
         self._shown_ns = time.monotonic_ns()
-        self.query_one(VoteBar).ask(len(self._panes))
+        self._row.to_the_top()
+        self.query_one(VoteBar).ask(len(self._row.panes))
         self._enter(Phase.VOTING)
 
     def action_show_all(self) -> None:
         """Show the rest of all answers at once."""
         if self._pacer is not None:
-            self._append(self._pacer.rest())
+            self._row.append(self._pacer.rest())
 
     def action_stop(self) -> None:
         """Call the round off; what was said is kept."""
@@ -327,25 +233,9 @@ class RoundScreen(Screen[None]):
         """The best answer, or the next best."""
         self.query_one(VoteBar).pick(letter)
 
-    def action_accept(self) -> None:
-        """Only the best of three."""
-        self.query_one(VoteBar).accept()
-
-    def action_take_back(self) -> None:
-        """Forget the last letter."""
-        self.query_one(VoteBar).take_back()
-
-    def action_tie(self) -> None:
-        """All equally good."""
-        self.query_one(VoteBar).equal()
-
-    def action_all_bad(self) -> None:
-        """None any good."""
-        self.query_one(VoteBar).all_bad()
-
-    def action_skip(self) -> None:
-        """No verdict."""
-        self.query_one(VoteBar).skip()
+    def action_vote(self, what: str) -> None:
+        """Any other key of the vote: `equal`, `all_bad`, `skip`, `accept`, `take_back`."""
+        getattr(self.query_one(VoteBar), what)()
 
     def action_peek(self) -> None:
         """Reveal without a vote."""
@@ -385,8 +275,8 @@ class RoundScreen(Screen[None]):
             return
         winners = verdict.winners if verdict else ()
         answers = {answer.seat: answer for answer in record.answers}
-        for seat, pane in zip(record.round.seats, self._panes, strict=True):
-            won = bool(winners) and len(winners) < len(self._panes) and seat.index in winners
+        for seat, pane in zip(record.round.seats, self._row.panes, strict=True):
+            won = bool(winners) and len(winners) < len(self._row.panes) and seat.index in winners
             pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
         self._enter(Phase.REVEALED)
         said = f"You said: {verdict}." if verdict else "Not rated."
@@ -428,37 +318,22 @@ class RoundScreen(Screen[None]):
     async def _judge_next(self) -> None:
         waiting = self._queue.pop(0)
         await self._open(waiting.view, Pacer(len(waiting.answers), Pace.WHOLE))
-        self._append([(answer.seat, answer.text) for answer in waiting.answers])
+        self._row.append([(answer.seat, answer.text) for answer in waiting.answers])
         self._start_vote()
 
     # Panes
 
     @property
-    def _panes(self) -> list[AnswerPane]:
-        return list(self.query(AnswerPane))
+    def _row(self) -> PaneRow:
+        return self.query_one(PaneRow)
 
     def action_zoom(self) -> None:
         """Show one pane over the whole width, or all again."""
-        self._zoomed = not self._zoomed
-        self._arrange_panes()
+        self._row.zoom()
 
     def action_pane(self, index: int) -> None:
         """Go to a pane."""
-        if index < len(self._panes):
-            self._current = index
-            self._arrange_panes()
-            self._panes[index].answer.focus()
-
-    def _arrange_panes(self) -> None:
-        """All panes beside each other where they fit, else the current one alone."""
-        panes = self._panes
-        side = 44 if self.size.width >= SIDE_FROM else 0
-        alone = bool(panes) and (self._zoomed or (self.size.width - side) // len(panes) < PANE_FROM)
-        for index, pane in enumerate(panes):
-            pane.display = not alone or index == self._current
-        strip = "  ".join(f"[{pane.label}]" if pane.display else f" {pane.label} " for pane in panes)
-        question = self.query_one("#question", Static)
-        question.border_subtitle = Content(f" {strip}   1 2 3: other answers ") if alone else ""
+        self._row.go(index)
 
     # The rest
 
@@ -482,8 +357,7 @@ class RoundScreen(Screen[None]):
 
     def action_prompt(self) -> None:
         """Back into the prompt box."""
-        if self.phase is Phase.ASKING:
-            self.query_one(PromptBox).focus()
+        self.query_one(PromptBox).focus()
 
     def _complain(self, fault: Exception) -> None:
         self.app.notify(clean_line(str(fault), 300), severity="error", timeout=10, markup=False)
@@ -498,14 +372,15 @@ class RoundScreen(Screen[None]):
             self._complain(fault)
             return
         before = {line.key: line.score for line in self._board.standings} if self._board else {}
-        moves = {line.key: line.score - before.get(line.key, 1000.0) for line in board.standings} if before else {}
+        known = self._board is not None
+        moves = {line.key: line.score - before.get(line.key, 1000.0) for line in board.standings if known}
         self._board = board
-        if self.phase in (Phase.ASKING, Phase.REVEALED):
+        if self.phase not in BLIND:
             self.query_one(BoardPanel).show(board, moves)
             self._draw_phase()
 
     def _refresh_hardware(self) -> None:
-        if self.phase in (Phase.ASKING, Phase.REVEALED) and self.has_class("-wide"):
+        if self.phase not in BLIND and self.has_class("-wide"):
             self.run_worker(self._load_hardware(), group="hardware", exclusive=True)
 
     async def _load_hardware(self) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from textual.content import Content
 from textual.widgets import Static
 
-from arena.core.machine import human_bytes
 from arena.core.ratings import Board, Standing
 from arena.core.text import clean_line
 from arena.tui.widgets.bars import interval_bar
 
-_WIDE = 90
+_WIDE = 107
 
 
 class BoardPanel(Static):
@@ -102,58 +101,58 @@ def _detail(line: Standing) -> str:
     return f"{line.wins}W {line.ties}T {line.losses}L  {ranks}  {line.status.value}"
 
 
-_HEAD = (
-    " #  model                         score   95 % interval              rank"
-    "    W/T/L     bad  tok/s  char/s     ttft  status"
-)
+_NAME = 24
+_FIXED = 75 + _NAME
+"""Cells of a row besides the bar."""
 
 
 def _table(board: Board, width: int) -> Content:
-    lines = [_title(board), Content(""), Content.styled(_HEAD, "bold $text-muted")]
+    bar = min(30, max(8, width - _FIXED))
+    head = (
+        f" #  {'model':<{_NAME}}  score   {'95 % interval'[:bar]:<{bar}}   rank      W/T/L   bad  tok/s  char/s"
+        "     ttft  status"
+    )
+    lines = [_title(board), Content(""), Content.styled(head, "bold $text-muted")]
     scale = _scale(board) if board.standings else (0.0, 1.0)
-    for group, keys in enumerate((*board.components, ())):
-        members = [line for line in board.standings if line.key in keys or (not keys and not line.votes)]
-        if group and members and keys:
-            lines.append(
-                Content.styled("    never compared with those above: no rank between the groups", "$text-muted")
-            )
-        lines += [_row(line, scale) for line in members]
-    lines += [Content(""), *_advice(board, width)]
-    return Content("\n").join(lines)
+    for number, keys in enumerate(board.components):
+        if number:
+            lines.append(Content.styled("    Never compared with those above: no rank between them.", "$text-muted"))
+        lines += [_row(line, scale, bar) for line in board.standings if line.key in keys]
+    lines += [_row(line, scale, bar) for line in board.standings if not line.votes]
+    return Content("\n").join([*lines, Content(""), *_advice(board)])
 
 
-def _row(line: Standing, scale: tuple[float, float]) -> Content:
-    name = clean_line(line.model, 28)
-    name += " " * (28 - Content(name).cell_length)
+def _row(line: Standing, scale: tuple[float, float], bar: int) -> Content:
+    name = clean_line(line.model, _NAME)
+    name += " " * (_NAME - Content(name).cell_length)
     tally = line.tally
     return Content.assemble(
         (f"{_rank(line):>2}  ", "bold $accent"),
         (name, "bold"),
         f"  {line.score:>5.0f}   " if line.votes else "      –   ",
-        interval_bar(line.low, line.score, line.high, scale, 24),
+        interval_bar(line.low, line.score, line.high, scale, bar),
         f"   {f'{line.rank_low}–{line.rank_high}' if line.votes else '–':<6}",
-        f"  {f'{line.wins}/{line.ties}/{line.losses}':<8}",
-        f" {f'{line.both_bad:.0%}' if line.votes else '–':>4}",
+        f"  {f'{line.wins}/{line.ties}/{line.losses}':>8}",
+        f" {f'{line.both_bad:.0%}' if line.votes else '–':>5}",
         f" {_number(tally.tok_s):>6}",
         f" {_number(tally.chars_s):>7}",
-        f" {_milliseconds(tally.ttft_ms):>7}",
+        f" {_milliseconds(tally.ttft_ms):>8}",
         (f"  {line.status.value}", "$text-muted"),
-        (f"  {human_bytes(tally.vram_bytes)}" if tally.vram_bytes else "", "$text-muted"),
     )
 
 
-def _advice(board: Board, width: int) -> list[Content]:
+def _advice(board: Board) -> list[Content]:
     """What more votes would settle."""
-    names = {line.key: line.model for line in board.standings}
-    open_pairs = [pair for pair in board.pairs if pair.votes_needed]
-    lines = []
-    for pair in sorted(open_pairs, key=lambda pair: pair.votes_needed or 0)[:6]:
-        text = (
-            f"{names[pair.a]} against {names[pair.b]}: {pair.p_a_beats_b:.0%} sure that the first is better; "
-            f"about {pair.votes_needed} more votes of this pair would settle it."
+    names = {line.key: clean_line(line.model, 40) for line in board.standings}
+    open_pairs = sorted((pair for pair in board.pairs if pair.votes_needed), key=lambda pair: pair.votes_needed or 0)
+    return [
+        Content.styled(
+            f"{names[pair.a]} is better than {names[pair.b]} with {pair.p_a_beats_b:.0%}; "
+            f"about {pair.votes_needed} more votes of this pair would settle it.",
+            "$text-muted",
         )
-        lines.append(Content.styled(clean_line(text, max(20, width - 2)), "$text-muted"))
-    return lines
+        for pair in open_pairs[:6]
+    ]
 
 
 def _number(value: float | None) -> str:

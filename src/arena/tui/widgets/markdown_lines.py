@@ -7,6 +7,7 @@ seconds for 10 KB of short paragraphs. Here the cost of a flush is that of the l
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -30,6 +31,8 @@ _THEME = Theme(
         "markdown.item.number": "bold",
         "markdown.link_url": "underline",
         "markdown.hr": "dim",
+        "markdown.table.border": "dim",
+        "markdown.table.header": "bold",
     }
 )
 
@@ -81,27 +84,23 @@ class MarkdownLines:
         """Append clean text. Returns the first line that changed."""
         first_changed = len(self._closed)
         self._open_source += text
-        cut = self._end_of_closed_blocks()
-        if cut:
-            self._closed += self._render(self._open_source[:cut])
-            self._closed.append(Strip([]))
-            self._open_source = self._open_source[cut:]
+        *closed, self._open_source = self._blocks()
+        for block in closed:
+            self._closed += [*self._render(block), Strip([])]
         self._open = self._render(self._open_source) if self._open_source.strip() else []
         return first_changed
 
-    def _end_of_closed_blocks(self) -> int:
-        """Where the last block begins, in characters: everything before it can't change any more."""
-        if self._open_source.lstrip().startswith(_FENCE) and self._open_source.count(_FENCE) < 2:
-            return 0
-        starts = [
-            token.map[0]
-            for token in _PARSER.parse(self._open_source)
-            if token.level == 0 and token.map and token.nesting >= 0
-        ]
-        if len(starts) < 2:
-            return 0
-        lines = self._open_source.split("\n")
-        return sum(len(line) + 1 for line in lines[: starts[-1]])
+    def _blocks(self) -> list[str]:
+        """The open source cut into its blocks: all but the last can't change any more."""
+        source = self._open_source
+        if source.lstrip().startswith(_FENCE) and source.count(_FENCE) < 2:
+            return [source]
+        tops = (token for token in _PARSER.parse(source) if token.level == 0 and token.nesting >= 0)
+        starts = [token.map[0] for token in tops if token.map]
+        lines = source.split("\n")
+        edges = [0, *starts[1:], len(lines)]
+        blocks = ["\n".join(lines[start:end]) for start, end in pairwise(edges)]
+        return ["\n".join((block, "")) for block in blocks[:-1]] + blocks[-1:]
 
     def _render(self, source: str) -> list[Strip]:
         source = "\n".join(line[:_LONGEST_LINE] for line in source.split("\n"))
@@ -118,4 +117,6 @@ class MarkdownLines:
         ]
         while lines and not lines[-1].text.strip():
             lines.pop()
+        while lines and not lines[0].text.strip():
+            lines.pop(0)
         return lines

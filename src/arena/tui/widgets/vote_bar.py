@@ -73,15 +73,11 @@ class VoteBar(Static):
         self.post_message(self.Cast(Verdict(Kind.RANKING, tuple((seat,) for seat in named))))
 
     def _draw(self) -> None:
-        letters = [letter.lower() for letter in LABELS[: self._seats]]
-        bad = "both bad" if self._seats == 2 else "all bad"
-        if not self._ranking:
-            question = Content.styled("Which is best?  ", "bold $accent")
-            keys = "  ".join(letters)
-        else:
+        if self._ranking:
             order = " > ".join(LABELS[seat] for seat in self._ranking)
-            question = Content.styled(f"{order} > …  ", "bold $accent")
-            rest = "  ".join(letter for letter in letters if LABELS.lower().index(letter) not in self._ranking)
-            keys = f"{rest}  or enter: only the best, backspace: take back"
-        others = Content.assemble(("   t", "bold"), " tie ", ("  x", "bold"), f" {bad} ", ("  s", "bold"), " skip")
-        self.update(Content.assemble(question, (keys, "bold"), others))
+            question, hint = f"{order} > …", "enter: only the best, backspace: take back"
+        elif self._seats == 2:
+            question, hint = "Which is better?", "Names and speeds come after the vote."
+        else:
+            question, hint = "Which is best?", "Letters in order of preference. Names and speeds come after the vote."
+        self.update(Content.assemble((question, "bold $accent"), (f"   {hint}", "$text-muted")))

@@ -1,0 +1,87 @@
+"""The panes of a round beside each other, or one at a time where the terminal is narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from arena.tui.widgets.answer_pane import AnswerPane
+
+PANE_FROM = 36
+"""Columns that a pane needs; with less, one pane is shown at a time."""
+
+
+class PaneRow(Vertical):
+    """Two or three answer panes."""
+
+    def __init__(self) -> None:
+        """An empty row."""
+        super().__init__(id="panes")
+        self._zoomed = False
+        self._current = 0
+
+    def compose(self) -> ComposeResult:
+        """A strip of seats, and the row."""
+        yield Static(id="seat-strip", markup=False)
+        yield Horizontal(id="pane-row")
+
+    @property
+    def panes(self) -> list[AnswerPane]:
+        """The panes in seat order."""
+        return list(self.query(AnswerPane))
+
+    async def deal(self, labels: Sequence[str]) -> None:
+        """Put empty panes for these labels in place of the old ones."""
+        self._zoomed, self._current = False, 0
+        row = self.query_one("#pane-row", Horizontal)
+        await row.remove_children()
+        await row.mount_all([AnswerPane(label) for label in labels])
+        self.line_up()
+
+    def append(self, released: Iterable[tuple[int, str]]) -> None:
+        """Add text to panes, all of it in one frame."""
+        panes = self.panes
+        with self.app.batch_update():
+            for seat, text in released:
+                panes[seat].answer.append(text)
+
+    def to_the_top(self) -> None:
+        """Show where the answers begin, unless the user has gone somewhere else in one."""
+        for pane in self.panes:
+            if not pane.answer.hidden_below:
+                pane.answer.scroll_home(animate=False, immediate=True)
+
+    def zoom(self) -> None:
+        """Show one pane over the whole width, or all again."""
+        self._zoomed = not self._zoomed
+        self.line_up()
+
+    def go(self, index: int) -> None:
+        """Go to a pane."""
+        if index < len(self.panes):
+            self._current = index
+            self.line_up()
+            self.panes[index].answer.focus()
+
+    def on_resize(self) -> None:
+        """Arrange anew."""
+        self.line_up()
+
+    def line_up(self) -> None:
+        """All panes beside each other where they fit, else the current one alone under a strip of seats."""
+        panes = self.panes
+        alone = bool(panes) and (self._zoomed or (self.size.width or PANE_FROM * 3) // len(panes) < PANE_FROM)
+        for index, pane in enumerate(panes):
+            pane.display = not alone or index == self._current
+        strip = self.query_one("#seat-strip", Static)
+        strip.display = alone
+        marks = [
+            (f" {pane.label} ", "bold reverse" if index == self._current else "$text-muted")
+            for index, pane in enumerate(panes)
+        ]
+        keys = " ".join(str(index + 1) for index in range(len(panes)))
+        strip.update(Content.assemble(*marks, (f"   {keys}: the other answers", "$text-muted")))

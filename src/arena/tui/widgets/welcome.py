@@ -1,0 +1,42 @@
+"""What stands on the empty screen: who plays, and what happens next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+from textual.widgets import Static
+
+from arena.core.rounds import LABELS
+from arena.core.text import clean_line
+
+
+class Welcome(Static):
+    """The first thing that a new user reads."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        super().__init__(markup=False, id="welcome")
+
+    def show(self, names: Sequence[str], seats: int) -> None:
+        """Say who may play, `seats` of them in each round."""
+        lines = [Content.styled("A blind round on your own machine", "bold"), Content("")]
+        if len(names) < 2:
+            lines.append(Content.styled("Choose at least two models: Esc, then m.", "$warning"))
+        else:
+            drawn = f"{seats} of them answer each prompt," if len(names) > seats else "They answer each prompt,"
+            lines += [
+                Content.styled(", ".join(clean_line(name, 40) for name in names), "$primary"),
+                Content(""),
+                Content.styled(f"{drawn} shuffled, as {' and '.join(LABELS[:seats])}.", "$text-muted"),
+                Content.styled("You read, you vote, and only then learn who it was and how fast.", "$text-muted"),
+                Content(""),
+                Content.assemble(
+                    ("Type a prompt and press ", "$text-muted"),
+                    ("Enter", "bold $accent"),
+                    (", or press ", "$text-muted"),
+                    ("Tab", "bold $accent"),
+                    (" for an example.", "$text-muted"),
+                ),
+            ]
+        self.update(Content("\n").join(lines))

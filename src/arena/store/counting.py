@@ -1,0 +1,171 @@
+"""The raw material of the leaderboard: judged rounds, stages, speeds, and who was shown with whom.
+
+Counted are votes that were cast blind and stand, in rounds that were not voided. The same prompt put to the same set of
+contestants again is counted once (for each voter), with the newest vote: answers to it are not independent, and a voter
+remembers them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import combinations, groupby
+from typing import Any
+
+from arena.core.prompts import Prompt
+from arena.core.ratings import Tally
+from arena.core.votes import Stage, Verdict, stages
+from arena.store import rows
+from arena.store.reading import LedgerReader
+
+UNRATED_FLAGS = frozenset({"failed", "cancelled", "named"})
+"""Flags that keep a judged round out of the rating by default.
+
+A seat that broke off did not lose an argument, and `named` says that an answer told its model's name. An empty or a
+truncated answer is the model's own doing: it counts, and stays marked.
+"""
+
+_JUDGED = """
+SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.cast_at, votes.decided_ms, votes.voter,
+    rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars
+FROM votes
+JOIN rounds ON rounds.id = votes.round
+JOIN prompts ON prompts.sha256 = rounds.prompt
+JOIN seats ON seats.round = rounds.id
+LEFT JOIN answers ON answers.round = seats.round AND answers.seat = seats.seat
+WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
+    AND rounds.state = 'voted' AND rounds.blind = 1
+    AND (:voter = '' OR votes.voter = :voter)
+    AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
+ORDER BY votes.cast_at, votes.id, seats.seat
+"""
+# Speeds of rounds that still wait for a vote stay out: a figure that moves with a sealed answer would tell on it.
+_CLEAN = """
+SELECT seats.contestant, answers.decode_tps, answers.chars_per_s, answers.ttft_ms,
+    answers.token_source <> 'estimate' AS counted
+FROM answers
+JOIN seats ON seats.round = answers.round AND seats.seat = answers.seat
+JOIN rounds ON rounds.id = answers.round
+WHERE rounds.state IN ('voted', 'unblinded', 'void') AND answers.outcome IN ('answered', 'truncated')
+    AND answers.cold = 0 AND answers.contended = 0 AND answers.cached = 0
+ORDER BY seats.contestant
+"""
+_DEALT = """
+SELECT seats.round, seats.contestant FROM seats JOIN rounds ON rounds.id = seats.round
+WHERE rounds.state <> 'void' AND (:prompt = '' OR rounds.prompt = :prompt) AND rounds.id <> :besides
+ORDER BY seats.round, seats.seat
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A round that counts: who sat where, and the verdict."""
+
+    round_id: str
+    keys: tuple[str, ...]
+    """Fingerprints of the contestants in the order of the seats."""
+    verdict: Verdict
+    """A ranking or 'all bad', never 'skip'."""
+    prompt: str
+    """The prompt's sha256."""
+    tags: tuple[str, ...]
+    chars: tuple[int, ...]
+    """Characters of the answers in the order of the seats, for the length bias."""
+    cast_at: str
+    decided_ms: int | None
+
+    @property
+    def control(self) -> bool:
+        """Whether a contestant met itself: a control of the voter, no comparison."""
+        return len(set(self.keys)) < len(self.keys)
+
+
+class LedgerCounts(LedgerReader):
+    """The counting part of the ledger."""
+
+    def verdicts(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
+        """The rounds that are rated, in the order of their votes; controls are not among them.
+
+        `tag` narrows to prompts with that tag, `voter` '' means everybody, `without`: the flags that keep a round out.
+        """
+        return [judged for judged in self._judged(tag, voter, without) if not judged.control]
+
+    def controls(self, *, voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
+        """The judged rounds in which a contestant met itself: they measure the voter's noise and side."""
+        return [judged for judged in self._judged("", voter, without) if judged.control]
+
+    def stages(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Stage]:
+        """What ratings are fitted from: the stages of `verdicts`."""
+        found = self.verdicts(tag=tag, voter=voter, without=without)
+        return [stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id)]
+
+    def tallies(self) -> dict[str, Tally]:
+        """Medians over the clean runs of every contestant that has one, by fingerprint, sealed rounds left out.
+
+        Token rates come from counted tokens where a contestant has such runs, else from estimates. Memory use is not
+        known here.
+        """
+        runs = self._connection.rows(_CLEAN)
+        return {key: _tally(list(group)) for key, group in groupby(runs, key=lambda row: row["contestant"])}
+
+    def shown_counts(self) -> dict[str, int]:
+        """In how many rounds each contestant was dealt, by fingerprint.
+
+        Void rounds are left out; those still in work count, so that a queue does not deal the same set again and again.
+        """
+        return dict(Counter(key for keys in self._dealt().values() for key in set(keys)))
+
+    def pair_counts(self) -> dict[tuple[str, str], int]:
+        """The same for two different contestants together; each pair is sorted."""
+        return dict(Counter(pair for keys in self._dealt().values() for pair in combinations(sorted(set(keys)), 2)))
+
+    def played(self, prompt: Prompt) -> set[tuple[str, ...]]:
+        """The sets of contestants (sorted fingerprints) that this prompt was put to already, void rounds left out."""
+        key = rows.storable_prompt(prompt).sha256
+        return {tuple(sorted(keys)) for keys in self._dealt(key).values()}
+
+    def _dealt(self, prompt: str = "", besides: str = "") -> dict[str, tuple[str, ...]]:
+        """Round id -> contestants in seat order."""
+        found = self._connection.rows(_DEALT, prompt=prompt, besides=besides)
+        by_round = groupby(found, key=lambda row: row["round"])
+        return {key: tuple(row["contestant"] for row in group) for key, group in by_round}
+
+    def _judged(self, tag: str, voter: str, without: Collection[str]) -> list[Judged]:
+        """Judged rounds, oldest vote first, repeats counted once."""
+        found = self._connection.rows(_JUDGED, tag=tag, voter=voter)
+        newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
+        for _, group in groupby(found, key=lambda row: row["id"]):
+            seats = list(group)
+            first = seats[0]
+            if not set(without).isdisjoint(rows.names(first["flags"])):
+                continue
+            judged = Judged(
+                round_id=first["round"],
+                keys=tuple(row["contestant"] for row in seats),
+                verdict=rows.verdict_of(first),
+                prompt=first["prompt"],
+                tags=rows.names(first["tags"]),
+                chars=tuple(row["out_chars"] for row in seats),
+                cast_at=first["cast_at"],
+                decided_ms=first["decided_ms"],
+            )
+            same = (first["voter"], judged.prompt, tuple(sorted(judged.keys)))
+            newest.pop(same, None)  # so that the order is that of the votes that count
+            newest[same] = judged
+        return list(newest.values())
+
+
+def _tally(runs: list[Any]) -> Tally:
+    counted = _median([run["decode_tps"] for run in runs if run["counted"]])
+    return Tally(
+        tok_s=_median([run["decode_tps"] for run in runs]) if counted is None else counted,
+        chars_s=_median([run["chars_per_s"] for run in runs]),
+        ttft_ms=_median([run["ttft_ms"] for run in runs]),
+    )
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None

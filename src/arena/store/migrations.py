@@ -1,0 +1,51 @@
+"""The steps that make and change the schema, through sqlite-utils' Migrations.
+
+Its users find the table `_sqlite_migrations` that they know. A step is never edited once released; a change is a
+further step, with its name in `schema.STEPS`. Imported only when steps are missing: sqlite-utils imports numpy and
+pandas wherever they are installed, and no ordinary start needs it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sqlite_utils.db import Database
+from sqlite_utils.migrations import Migrations
+
+from arena.store import schema
+
+ARENA = Migrations(schema.SET)
+
+
+@ARENA()
+def m001_tables(db: Database) -> None:
+    """Contestants, prompts, rounds, seats, answers, votes."""
+    db.executescript(schema.TABLES)
+
+
+@ARENA()
+def m002_search(db: Database) -> None:
+    """Full text search over prompts and answers, kept by triggers.
+
+    Words are split by Unicode and stripped of accents; Korean particles hang on their word, so the search asks for
+    beginnings of words.
+    """
+    words = "unicode61 remove_diacritics 2"
+    db.table("prompts").enable_fts(["title", "text"], create_triggers=True, tokenize=words)
+    db.table("answers").enable_fts(["text"], create_triggers=True, tokenize=words)
+
+
+@ARENA()
+def m003_views(db: Database) -> None:
+    """The views of a viewer; see `schema` for what is sealed."""
+    db.executescript(schema.VIEWS)
+
+
+def apply(conn: sqlite3.Connection) -> None:
+    """Run the steps that are missing, all in the open transaction, which must hold the write lock."""
+    # Plugins of sqlite-utils may add functions to a connection; nothing of them belongs here.
+    db = Database(conn, execute_plugins=False)
+    ARENA.apply(db)
+    # PRAGMA takes no parameters; both are integers of this package.
+    db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID:d}")
+    db.execute(f"PRAGMA user_version = {len(schema.STEPS):d}")

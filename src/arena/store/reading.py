@@ -1,0 +1,249 @@
+"""What is read from the store: sealed views before the vote, whole records after it.
+
+One rule runs through all of it: the names of a round are out when it was revealed after its vote, or unblinded. Until
+then `waiting`, `view`, `sealed_answers` and `history` give nothing that could name a model. `round` gives everything:
+it is for the engine, and for after the reveal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from arena.core.errors import ArenaError, SealedError
+from arena.core.models import Contestant, ModelInfo
+from arena.core.ports import RoundRecord
+from arena.core.prompts import Prompt
+from arena.core.rounds import LABELS, Answer, Pace, RoundState, RoundView
+from arena.core.text import storable
+from arena.core.votes import Verdict
+from arena.store import rows
+from arena.store.connection import Connection
+
+SEALED = (RoundState.PLANNED, RoundState.GENERATING, RoundState.READY)
+"""The states before the vote."""
+
+_HISTORY = """
+SELECT rounds.*, prompts.slug, prompts.title, prompts.text, prompts.system, prompts.tags, prompts.language,
+    (SELECT count(*) FROM seats WHERE seats.round = rounds.id) AS seats,
+    votes.kind, votes.ranking, votes.blind AS vote_blind, votes.cast_at, votes.note
+FROM rounds
+JOIN prompts ON prompts.sha256 = rounds.prompt
+LEFT JOIN votes ON votes.id = (
+    SELECT max(id) FROM votes WHERE votes.round = rounds.id AND votes.retracted_at IS NULL)
+WHERE (:state = '' OR rounds.state = :state)
+    AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
+"""
+# An answer that names its model must not be found by it before the vote: sealed rounds are found by their prompt alone.
+_SEARCH = """
+    AND rounds.id IN (
+        SELECT matched.id FROM rounds AS matched JOIN prompts ON prompts.sha256 = matched.prompt
+        WHERE prompts.id IN (SELECT rowid FROM prompts_fts WHERE prompts_fts MATCH :words)
+        UNION
+        SELECT answers.round FROM answers JOIN rounds AS matched ON matched.id = answers.round
+        WHERE matched.state NOT IN ('planned', 'generating', 'ready')
+            AND answers.id IN (SELECT rowid FROM answers_fts WHERE answers_fts MATCH :words))
+"""
+_NEWEST_FIRST = """
+ORDER BY rounds.created_at DESC, rounds.id DESC LIMIT :limit OFFSET :offset
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """A past round in one line. Sealed while its names are not out."""
+
+    id: str
+    prompt: Prompt
+    state: RoundState
+    created_at: str
+    """UTC, ISO 8601."""
+    labels: tuple[str, ...]
+    """A, B and perhaps C: the seats from left to right."""
+    models: tuple[str, ...] = ()
+    """`ENDPOINT/NAME` in the order of the seats; empty while sealed."""
+    fingerprints: tuple[str, ...] = ()
+    """The contestants in the order of the seats; empty while sealed."""
+    verdict: Verdict | None = None
+    vote_blind: bool | None = None
+    """Whether the vote was cast before the names were out; None: no vote."""
+    cast_at: str = ""
+    note: str = ""
+    flags: tuple[str, ...] = ()
+    """Why it is not rated or was marked; empty before the vote, where a flag could tell who sits there."""
+
+    @property
+    def sealed(self) -> bool:
+        """Whether its names are hidden."""
+        return not self.models
+
+
+class LedgerReader:
+    """The reading half of the ledger. One connection, one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database. Raises ArenaError when that can't be done; see `Connection.open`."""
+        self._connection = Connection.open(path)
+
+    def round(self, round_id: str) -> RoundRecord:
+        """The round with that id, or an unambiguous beginning or end of it, with all that is known of it.
+
+        Raises ArenaError when there is none or several. Names every model: not for a screen before the vote.
+        """
+        with self._connection.reading():
+            row = self._find(round_id)
+            key = row["id"]
+            seats = self._connection.rows(
+                "SELECT seats.seat, seats.run_order, contestants.* FROM seats JOIN contestants"
+                " ON contestants.fingerprint = seats.contestant WHERE seats.round = :round ORDER BY seats.seat",
+                round=key,
+            )
+            votes = self._connection.rows(
+                "SELECT * FROM votes WHERE round = :round AND retracted_at IS NULL ORDER BY id DESC LIMIT 1", round=key
+            )
+            return RoundRecord(
+                round=rows.round_of(row, self._prompt(row), seats),
+                state=RoundState(row["state"]),
+                answers=self._answers(key),
+                vote=rows.vote_of(votes[0]) if votes else None,
+                flags=rows.names(row["flags"]),
+            )
+
+    def revealed(self, round_id: str) -> RoundRecord:
+        """The same for a round whose names are out: what `arena show` and a history screen ask for.
+
+        Raises SealedError for a round whose names are not out, ArenaError as `round` does.
+        """
+        record = self.round(round_id)
+        if not self._connection.rows("SELECT 1 FROM open_rounds WHERE id = :round", round=record.round.id):
+            raise SealedError(
+                f"Round {record.round.id} is sealed: its models are named after the vote.",
+                "Vote on it with arena vote.",
+            )
+        return record
+
+    def view(self, round_id: str) -> RoundView:
+        """A round as a screen may know it before the vote. Raises ArenaError as `round` does."""
+        with self._connection.reading():
+            row = self._find(round_id)
+            seats = self._connection.rows("SELECT seat FROM seats WHERE round = :round ORDER BY seat", round=row["id"])
+            labels = tuple(LABELS[seat["seat"]] for seat in seats)
+            return RoundView(row["id"], self._prompt(row), labels, Pace(row["pace"]))
+
+    def sealed_answers(self, round_id: str) -> tuple[Answer, ...]:
+        """The answers of a round as a voter may read them: text and outcome.
+
+        No figures and no thinking, which tell who wrote it, and no error text, which may name the model. The text is
+        raw: a model that names itself is masked by whoever shows it. Raises ArenaError as `round` does.
+        """
+        with self._connection.reading():
+            found = self._answers(self._find(round_id)["id"])
+        return tuple(Answer(answer.seat, answer.text, outcome=answer.outcome) for answer in found)
+
+    def ran_alongside(self, round_id: str) -> dict[int, tuple[str, ...]]:
+        """For each seat with an answer: who answered on the same machine meanwhile, as `save_answer` was told."""
+        found = self._connection.rows("SELECT seat, ran_alongside FROM answers WHERE round = :round", round=round_id)
+        return {row["seat"]: rows.names(row["ran_alongside"]) for row in found}
+
+    def waiting(self, limit: int = 50) -> list[RoundView]:
+        """The rounds that wait for a vote, oldest first, sealed."""
+        found = self._connection.rows(
+            "SELECT rounds.id, rounds.pace, prompts.*,"
+            " (SELECT count(*) FROM seats WHERE seats.round = rounds.id) AS seats"
+            " FROM rounds JOIN prompts ON prompts.sha256 = rounds.prompt"
+            " WHERE rounds.state = 'ready' ORDER BY rounds.created_at, rounds.id LIMIT :limit",
+            limit=max(0, limit),
+        )
+        return [
+            RoundView(row["id"], rows.prompt_of(row), tuple(LABELS[: row["seats"]]), Pace(row["pace"])) for row in found
+        ]
+
+    def waiting_count(self) -> int:
+        """How many rounds wait for a vote."""
+        return int(self._connection.rows("SELECT count(*) AS n FROM rounds WHERE state = 'ready'")[0]["n"])
+
+    def history(
+        self, limit: int = 50, search: str = "", *, offset: int = 0, tag: str = "", state: RoundState | None = None
+    ) -> list[HistoryLine]:
+        """Rounds, newest first.
+
+        `search` narrows to rounds with all these words, as beginnings of words, in the prompt or in one answer; `tag`
+        and `state` to that tag and state.
+        """
+        words = _words(search)
+        if search.strip() and not words:
+            return []
+        with self._connection.reading():
+            found = self._connection.rows(
+                _HISTORY + (_SEARCH if words else "") + _NEWEST_FIRST,
+                limit=max(0, limit),
+                offset=max(0, offset),
+                tag=storable(tag),
+                state=state or "",
+                words=words,
+            )
+            return [self._line(row) for row in found]
+
+    def contestants(self) -> dict[str, Contestant]:
+        """Every contestant that was ever dealt or described, by fingerprint."""
+        found = self._connection.rows("SELECT * FROM contestants ORDER BY first_seen, fingerprint")
+        return {row["fingerprint"]: rows.contestant_of(row) for row in found}
+
+    def infos(self) -> dict[str, ModelInfo]:
+        """What is known of every contestant's model, by fingerprint; family and sizes once `describe` was called."""
+        found = self._connection.rows("SELECT * FROM contestants ORDER BY first_seen, fingerprint")
+        return {row["fingerprint"]: rows.info_of(row) for row in found}
+
+    def _find(self, text: str) -> sqlite3.Row:
+        """The row of the one round whose id is `text`, or begins or ends with it."""
+        wanted = storable(text.strip())
+        if not wanted:
+            raise ArenaError("No round was named.", "arena history lists them.")
+        found = self._connection.rows("SELECT * FROM rounds WHERE id = :id", id=wanted) or self._connection.rows(
+            "SELECT * FROM rounds WHERE substr(id, 1, length(:id)) = :id OR substr(id, -length(:id)) = :id"
+            " ORDER BY id LIMIT 5",
+            id=wanted.lower(),
+        )
+        if not found:
+            raise ArenaError(f"There is no round '{text}'.", "arena history lists them.")
+        if len(found) > 1:
+            ids = ", ".join(row["id"] for row in found)
+            raise ArenaError(f"'{text}' is the beginning or end of several rounds.", f"Say which: {ids}.")
+        return found[0]
+
+    def _prompt(self, row: sqlite3.Row) -> Prompt:
+        found = self._connection.rows("SELECT * FROM prompts WHERE sha256 = :prompt", prompt=row["prompt"])
+        return rows.prompt_of(found[0])
+
+    def _answers(self, round_id: str) -> tuple[Answer, ...]:
+        found = self._connection.rows("SELECT * FROM answers WHERE round = :round ORDER BY seat", round=round_id)
+        return tuple(rows.answer_of(row) for row in found)
+
+    def _line(self, row: sqlite3.Row) -> HistoryLine:
+        state = RoundState(row["state"])
+        # The view, not a condition of its own: the rule of what is out stands in one place.
+        open_seats: Sequence[sqlite3.Row] = self._connection.rows(
+            "SELECT model, fingerprint FROM seats_revealed WHERE round = :round ORDER BY seat", round=row["id"]
+        )
+        return HistoryLine(
+            id=row["id"],
+            prompt=rows.prompt_of(row),
+            state=state,
+            created_at=row["created_at"],
+            labels=tuple(LABELS[: row["seats"]]),
+            models=tuple(seat["model"] for seat in open_seats),
+            fingerprints=tuple(seat["fingerprint"] for seat in open_seats),
+            verdict=rows.verdict_of(row) if row["kind"] is not None else None,
+            vote_blind=None if row["vote_blind"] is None else bool(row["vote_blind"]),
+            cast_at=row["cast_at"] or "",
+            note=row["note"] or "",
+            flags=() if state in SEALED else rows.names(row["flags"]),
+        )
+
+
+def _words(search: str) -> str:
+    """A query for FTS5: every word quoted, so that nothing in it is an operator, and taken as a beginning."""
+    plain = storable(search).replace("\0", " ").replace('"', " ")
+    return " ".join(f'"{word}"*' for word in plain.split())

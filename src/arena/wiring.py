@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -43,12 +44,23 @@ class Arena:
     """All that the front ends can do. Names of contestants leave it only through `reveal`."""
 
     def __init__(
-        self, settings: Settings, backends: Sequence[Backend] | None = None, probe: MachineProbe | None = None
+        self,
+        settings: Settings,
+        backends: Sequence[Backend] | None = None,
+        probe: MachineProbe | None = None,
+        *,
+        rng: random.Random | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Build the rooms; nothing is opened, loaded or asked yet."""
+        """Build the rooms; nothing is opened, loaded or asked yet.
+
+        All but `settings` is for tests and scripted demonstrations; `clock` in ns.
+        """
         self.settings = settings
         self._backends = _by_endpoint(_own_backends(settings) if backends is None else backends)
         self._given_probe = probe
+        self._rng = rng or random.SystemRandom()
+        self._clock = clock
         self._room = Room()
         self._desk = ThreadPoolExecutor(1, "desk")
         self._watch = ThreadPoolExecutor(1, "watch")
@@ -150,6 +162,7 @@ class Arena:
             pace=pace or self.settings.pace,
             blind=blind,
             propensity=propensity,
+            rng=self._rng,
         )
         self._sealed[sealed.id] = sealed
         infos_by_ref = {info.ref: info for info in infos}
@@ -171,7 +184,7 @@ class Arena:
                 fitted,
                 ledger.shown_counts(),
                 by_key,
-                random.SystemRandom(),
+                self._rng,
                 seats,
                 pair_counts=ledger.pair_counts(),
             )
@@ -190,7 +203,7 @@ class Arena:
             kept.append(self._at_desk(lambda ledger: ledger.save_answer(sealed.id, answer)))
 
         try:
-            answers = await Play(sealed, self._backends, emit, keep).run()
+            answers = await Play(sealed, self._backends, emit, keep, self._clock).run()
         except asyncio.CancelledError:
             self._at_desk(lambda ledger: ledger.close_round(sealed.id, RoundState.VOID, ("cancelled",)))
             raise

@@ -7,6 +7,8 @@ from asyncio import wrap_future
 from collections.abc import Sequence
 from typing import ClassVar
 
+from rich.segment import Segments
+from rich.traceback import Traceback
 from textual.app import App
 from textual.binding import Binding, BindingType
 
@@ -58,9 +60,20 @@ class ArenaApp(App[None]):
         screen = RoundScreen(self._arena, infos, examples)
         await self.push_screen(screen)
         self._arena.warm(infos)
+        await self._settle()
         if self._judge:
             await screen.judge_waiting(self._only)
         gc.freeze()
+
+    async def _settle(self) -> None:
+        try:
+            left = await wrap_future(self._arena.settle_interrupted())
+        except ArenaError as fault:
+            self.notify(clean_line(str(fault), 300), severity="error", timeout=15, markup=False)
+            return
+        if left:
+            rounds = "1 round was" if left == 1 else f"{left} rounds were"
+            self.notify(f"{rounds} interrupted the last time; what was said is in the history.", markup=False)
 
     async def _contestants(self) -> list[ModelInfo]:
         try:
@@ -72,6 +85,12 @@ class ArenaApp(App[None]):
             return []
         usable = [info for info in found if not info.note]
         return [info for info in usable if info.ref.endpoint == "demo"] or usable[:3]
+
+    def _fatal_error(self) -> None:
+        """Say what went wrong without Textual's table of local variables: it would open the envelope."""
+        report = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(report, self.console.options)))
+        self._close_messages_no_wait()
 
     def action_help(self) -> None:
         """Show the help page."""

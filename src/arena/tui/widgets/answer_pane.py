@@ -22,6 +22,9 @@ from arena.tui.widgets.markdown_lines import MarkdownLines
 class AnswerText(ScrollView, can_focus=True):
     """The text of one answer, drawn line by line. It follows the end until somebody scrolls up."""
 
+    # `scroll`, not `auto`: Textual scrolls only where a scrollbar is shown, and `auto` shows it a layout too late.
+    # It takes no room: each new line would repaint it, and the header says what is hidden.
+    DEFAULT_CSS = "AnswerText { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size: 0 0; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "scroll_down", "Down", show=False),
         Binding("k", "scroll_up", "Up", show=False),
@@ -37,6 +40,7 @@ class AnswerText(ScrollView, can_focus=True):
         super().__init__()
         self._source = ""
         self._lines: MarkdownLines | None = None
+        self._follows = True
 
     @property
     def text(self) -> str:
@@ -50,7 +54,7 @@ class AnswerText(ScrollView, can_focus=True):
 
     def clear(self) -> None:
         """Empty the pane."""
-        self._source, self._lines = "", None
+        self._source, self._lines, self._follows = "", None, True
         self._fit()
         self.refresh()
 
@@ -58,10 +62,9 @@ class AnswerText(ScrollView, can_focus=True):
         """Add raw text of a model; it is cleaned here."""
         text = clean(text)
         self._source += text
-        follows = not self.hidden_below
         first = self._laid_out().feed(text)
         self._fit()
-        if follows:
+        if self._follows:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
         self.refresh_lines(first, max(1, self.virtual_size.height - first))
         self.post_message(self.Moved())
@@ -86,11 +89,14 @@ class AnswerText(ScrollView, can_focus=True):
     def watch_scroll_y(self, old: float, new: float) -> None:
         """Tell the pane's header how much is hidden."""
         super().watch_scroll_y(old, new)
+        self._follows = not self.hidden_below
         self.post_message(self.Moved())
 
     def _relay(self) -> None:
         self._lines = None
         self._fit()
+        if self._follows:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
         self.refresh()
 
     def _laid_out(self) -> MarkdownLines:

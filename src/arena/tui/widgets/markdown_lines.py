@@ -100,7 +100,7 @@ class MarkdownLines:
         lines = source.split("\n")
         edges = [0, *starts[1:], len(lines)]
         blocks = ["\n".join(lines[start:end]) for start, end in pairwise(edges)]
-        return ["\n".join((block, "")) for block in blocks[:-1]] + blocks[-1:]
+        return [f"{block}\n" for block in blocks[:-1]] + blocks[-1:]
 
     def _render(self, source: str) -> list[Strip]:
         source = "\n".join(line[:_LONGEST_LINE] for line in source.split("\n"))

@@ -1,0 +1,78 @@
+"""The pane that draws answers: any chunking ends in the same lines, and it follows the end until one scrolls up."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.style import Style
+from textual.app import App
+
+from arena.core.text import clean
+from arena.tui.widgets.answer_pane import AnswerText
+from arena.tui.widgets.markdown_lines import MarkdownLines
+
+PIECES = st.sampled_from(
+    [
+        "word ", "한국어 ", "\n", "\n\n", "- item\n", "1. one\n", "```python\n", "```\n", "| a | b |\n", "|---|---|\n",
+        "# head\n", "> quote\n", "**bold** ", "`code`", "    indented\n", "⚠️", "---\n", "<b>t</b>\n", "a\u2028b",
+        "===\n",
+    ]
+)  # fmt: skip
+
+
+def lines_of(chunks, width=40):
+    lines = MarkdownLines(width, Style())
+    for chunk in chunks:
+        lines.feed(clean(chunk))
+    return [lines.line(y).text.rstrip() for y in range(len(lines))]
+
+
+@given(st.lists(PIECES, max_size=25), st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_chunking_ends_in_the_same_lines(pieces, data):
+    text = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    edges = [0, *cuts, len(text)]
+    chunks = [text[start:end] for start, end in pairwise(edges)]
+    assert lines_of(chunks) == lines_of([text])
+
+
+def test_block_html_and_tags_stay_visible():
+    assert "<div>" in "\n".join(lines_of(["<div>\nhidden?\n</div>\n\n<think>hm</think>"]))
+
+
+def test_nothing_is_shown_twice_after_odd_line_breaks():
+    assert "\n".join(lines_of(["one\u2028", "two\u2029", "three\x0b", "four"])).count("one") == 1
+
+
+class PaneApp(App[None]):
+    def compose(self):
+        yield AnswerText()
+
+
+async def test_the_pane_follows_the_end_until_somebody_scrolls_up():
+    async with PaneApp().run_test(size=(40, 10)) as pilot:
+        pane = pilot.app.query_one(AnswerText)
+        for number in range(60):
+            pane.append(f"line {number}\n\n")
+        await pilot.pause()
+        assert not pane.hidden_below
+        pane.scroll_to(y=3, animate=False, immediate=True)
+        await pilot.pause()
+        pane.append("more\n\n" * 20)
+        await pilot.pause()
+        assert pane.scroll_offset.y == 3
+        assert pane.hidden_below
+
+
+async def test_a_resize_wraps_the_text_anew():
+    async with PaneApp().run_test(size=(60, 10)) as pilot:
+        pane = pilot.app.query_one(AnswerText)
+        pane.append("word " * 40)
+        await pilot.pause()
+        wide = pane.virtual_size.height
+        await pilot.resize_terminal(20, 10)
+        await pilot.pause()
+        assert pane.virtual_size.height > wide

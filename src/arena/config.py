@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from arena.core.models import Sampling
 from arena.core.rounds import Pace, Schedule
 
 _APP = "arena"
+Where = Callable[[str], str]
+"""Names the place in which a key was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
     for name in ("pace", "schedule", "seats", "theme", "db"):
         if value := environ.get(f"ARENA_{name.upper()}"):
             number = int(value) if name == "seats" and value.isdigit() else value
-            settings = _set(settings, name, number, f"ARENA_{name.upper()}")
+            settings = _set(settings, name, number, lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
 
 
@@ -75,19 +77,19 @@ def _from_file(settings: Settings, path: Path) -> Settings:
     except tomllib.TOMLDecodeError as fault:
         raise UsageError(f"The config file {path} is not valid TOML: {fault}.", "Mend that line.") from None
     for key, value in table.items():
-        settings = _set(settings, key, value, f"{path}, line {_line_of(key, text)}")
+        settings = _set(settings, key, value, lambda name: f"{path}, line {_line_of(name, text)}")
     return settings
 
 
-def _set(settings: Settings, key: str, value: Any, where: str) -> Settings:  # noqa: ANN401 - TOML holds anything
+def _set(settings: Settings, key: str, value: Any, where: Where) -> Settings:  # noqa: ANN401 - TOML holds anything
     known = [entry.name for entry in fields(Settings)]
     if key not in known:
         close = difflib.get_close_matches(key, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
-        raise UsageError(f"{where}: there is no setting '{key}'.", hint)
+        raise UsageError(f"{where(key)}: there is no setting '{key}'.", hint)
     if key == "sampling":
         return replace(settings, sampling=_sampling(settings.sampling, value, where))
-    return replace(settings, **{key: _converted(key, value, where)})
+    return replace(settings, **{key: _converted(key, value, where(key))})
 
 
 def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
@@ -111,24 +113,24 @@ def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
     return Path(value).expanduser() if key in ("db", "prompts_folder") else value
 
 
-def _sampling(sampling: Sampling, table: Any, where: str) -> Sampling:  # noqa: ANN401
+def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa: ANN401
     if not isinstance(table, dict):
-        raise UsageError(f"{where}: sampling must be a table.", "Write [sampling] on a line of its own.")
+        raise UsageError(f"{where('sampling')}: sampling must be a table.", "Write [sampling] on a line of its own.")
     known = [entry.name for entry in fields(Sampling)]
     for name, value in table.items():
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
-            raise UsageError(f"{where}: there is no sampling setting '{name}'.", hint)
+            raise UsageError(f"{where(name)}: there is no sampling setting '{name}'.", hint)
         whole = isinstance(getattr(sampling, name), int)
         if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < 0:
             kind = "a whole number" if whole else "a number"
-            raise UsageError(f"{where}: {name} can't be {value!r}.", f"It is {kind}, 0 or more.")
+            raise UsageError(f"{where(name)}: {name} can't be {value!r}.", f"It is {kind}, 0 or more.")
         sampling = replace(sampling, **{name: value})
     return sampling
 
 
 def _line_of(key: str, text: str) -> int:
     """The line on which a key or table of that name stands, 1 for the first."""
-    found = re.search(rf"^\s*\[?\s*[\"']?{re.escape(key)}\b", text, re.MULTILINE)
+    found = re.search(rf"^[ \t]*\[?[ \t]*[\"']?{re.escape(key)}\b", text, re.MULTILINE)
     return text.count("\n", 0, found.start()) + 1 if found else 1

@@ -1,0 +1,61 @@
+"""Settings: where they come from, and one sentence for each fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from arena.config import load
+from arena.core.errors import UsageError
+from arena.core.rounds import Pace
+
+
+def test_defaults_lie_in_the_users_folders(own_home):
+    settings = load(environ={})
+    assert own_home in settings.db.parents
+    assert own_home in settings.prompts_folder.parents
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text('db = "/file.db"\nseats = 3\npace = "whole"\n[sampling]\ntemperature = 0\n')
+    settings = load(path, environ={})
+    assert (str(settings.db), settings.seats, settings.pace) == ("/file.db", 3, Pace.WHOLE)
+    assert settings.sampling.temperature == 0
+    assert str(load(environ={"ARENA_CONFIG": str(path), "ARENA_DB": "/env.db"}).db) == "/env.db"
+    assert str(load(path, tmp_path / "cli.db", {"ARENA_DB": "/env.db"}).db) == str(tmp_path / "cli.db")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('\n\npase = "even"', r"line 3: there is no setting 'pase'. Did you mean pace"),
+        ('pace = "fast"', r"line 1: pace can't be 'fast'. It is one of: even, live, whole"),
+        ("seats = 4", "seats can't be 4"),
+        ("gguf_folders = 3", "must be a list of folders"),
+        ("db = 3", "db must be text"),
+        ("sampling = 3", "must be a table"),
+        ("[sampling]\ntemprature = 1", "line 2: .* Did you mean temperature"),
+        ("[sampling]\ntop_k = 1.5", "whole number"),
+        ("[sampling]\ntemperature = -1", "0 or more"),
+        ("pace = ", "not valid TOML"),
+    ],
+)
+def test_every_fault_names_file_key_and_line(tmp_path, text, says):
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=says) as caught:
+        load(path, environ={})
+    assert str(path) in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_config_that_is_named_but_missing_is_said(tmp_path):
+    with pytest.raises(UsageError, match="can't be read"):
+        load(tmp_path / "none.toml", environ={})
+
+
+def test_a_wrong_environment_variable_is_named():
+    with pytest.raises(UsageError, match="ARENA_PACE"):
+        load(environ={"ARENA_PACE": "slow"})
+    with pytest.raises(UsageError, match="ARENA_SEATS"):
+        load(environ={"ARENA_SEATS": "many"})

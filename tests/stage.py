@@ -36,10 +36,18 @@ NAMES = tuple(f"{ENDPOINT}/{name}" for name in CAST)
 
 
 @contextmanager
-def arena_on(folder: Path, scripts: Mapping[str, Script] = CAST, *, seed: int = 7, seats: int = 2, **options):
+def arena_on(
+    folder: Path,
+    scripts: Mapping[str, Script] = CAST,
+    *,
+    endpoint: str = ENDPOINT,
+    seed: int = 7,
+    seats: int = 2,
+    **options,
+):
     """An arena with these contestants and a database in `folder`."""
     settings = replace(load(db=folder / "arena.db"), seats=seats)
-    arena = Arena(settings, [ScriptedBackend(scripts, ENDPOINT)], rng=random.Random(seed), **options)
+    arena = Arena(settings, [ScriptedBackend(scripts, endpoint)], rng=random.Random(seed), **options)
     try:
         yield arena
     finally:

@@ -1,0 +1,253 @@
+"""The shape of a model: what its GGUF header says of the bytes that it will need.
+
+Sources: llama.cpp's llama-hparams.cpp, llama-kv-cache*.cpp and src/models/*.cpp, as llama-cpp-python 0.3.36 ships them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from arena.core.errors import ArenaError
+from arena.core.gguf import GgufHeader
+from arena.core.text import clean_line
+
+MAX_LAYERS = 1024
+MAX_WIDTH = 1 << 24
+"""Above this a number in a header is nonsense."""
+
+# Where the file gives no pattern: every n-th layer sees the whole context, the others a sliding window. True: the
+# first of the n is the one that sees it all, else the last.
+_WINDOW_PATTERNS: dict[str, tuple[int, bool]] = {
+    **dict.fromkeys(("gemma2", "gpt-oss"), (2, False)),
+    **dict.fromkeys(("gemma3", "gemma-embedding"), (6, False)),
+    **dict.fromkeys(("cohere2", "llama4", "olmo2", "exaone4", "exaone-moe", "afmoe", "mellum"), (4, False)),
+    **dict.fromkeys(("smallthinker", "cohere2moe", "laguna"), (4, True)),
+    "gemma3n": (5, False),
+    "plamo3": (8, False),
+    "modern-bert": (3, True),
+}
+# Recurrent in every n-th layer but the last, where the file names no layers.
+_FULL_ATTENTION_INTERVAL = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}
+_ON_HOST = ("token_embd.", "per_layer_token_embd.", "position_embd.", "token_types.")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One block of the model."""
+
+    weights: int
+    """Bytes of its tensors."""
+    keys: int
+    """Numbers that its K cache holds per cell; 0 where it keeps none."""
+    values: int
+    """The same of its V cache."""
+    windowed: bool
+    """Sees a sliding window instead of the whole context."""
+    state: int
+    """Bytes of recurrent state per slot; 0 for attention."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Everything that the formulas ask."""
+
+    layers: tuple[Layer, ...]
+    window: int
+    """Tokens of the sliding window, 0 without one."""
+    trained: int | None
+    """The longest context that it was trained for, in tokens."""
+    embedding: int
+    heads: int
+    head_width: int
+    feed_forward: int
+    experts_used: int
+    """Per token; 0 for a dense model."""
+    expert_feed_forward: int
+    vocabulary: int
+    hybrid: bool
+    """Has state-space layers."""
+    widest_values: int
+    """The largest `values` of any layer."""
+    host_weights: int
+    """Bytes of the token table and its like, which stay in RAM."""
+    output_weights: int
+    """Bytes of what comes after the last layer; the token table again where both are one."""
+    tied: bool
+    """The token table is the output table, too: next to a GPU it exists twice, in RAM once."""
+    token_table: int
+    largest_tensor: int
+    """Bytes."""
+
+    @property
+    def weights(self) -> int:
+        """Bytes of all tensors that are loaded, each counted once."""
+        layers = sum(layer.weights for layer in self.layers)
+        return layers + self.host_weights + self.output_weights - (self.token_table if self.tied else 0)
+
+
+class _Fields:
+    """Numbers of a header, held against nonsense."""
+
+    def __init__(self, header: GgufHeader) -> None:
+        self._header = header
+
+    def fault(self, what: str) -> ArenaError:
+        name = clean_line(self._header.path.name)
+        return ArenaError(f"The header of '{name}' {what}.", "Without that nobody can say what it needs.")
+
+    def number(self, key: str, default: int | None = None) -> int:
+        """One number, 0 to MAX_WIDTH; of a number per layer, the largest."""
+        value = self._header.field(key)
+        if isinstance(value, tuple):
+            numbers = [item for item in value if isinstance(item, int)]
+            value = max(numbers, default=None)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, int) or not 0 <= value <= MAX_WIDTH:
+            raise self.fault(f"gives no usable {key}")
+        return int(value)
+
+    def per_layer(self, key: str, count: int, default: int) -> tuple[int, ...]:
+        """A number for each layer: from a list, or one for all of them."""
+        value = self._header.field(key)
+        if not isinstance(value, tuple):
+            return (self.number(key, default),) * count
+        numbers = tuple(int(item) for item in value[:count] if isinstance(item, int) and 0 <= item <= MAX_WIDTH)
+        if len(numbers) < count:
+            raise self.fault(f"gives {key} for {len(numbers)} of {count} layers")
+        return numbers
+
+    def has_list(self, key: str) -> bool:
+        """There is a number per layer."""
+        return isinstance(self._header.field(key), tuple)
+
+
+def shape_of(header: GgufHeader) -> Shape:
+    """Read the shape. Raises ArenaError when the header leaves out what is needed, or gives nonsense."""
+    fields = _Fields(header)
+    if not header.architecture or not header.tensors:
+        raise fields.fault("names no architecture" if header.tensors else "lists no weights")
+    blocks = fields.number("block_count")
+    # heads that guess several tokens ahead are in the file, but not loaded
+    count = blocks - min(blocks, fields.number("nextn_predict_layers", 0))
+    if not 0 < count <= MAX_LAYERS:
+        raise fields.fault(f"claims {count} layers")
+    embedding = fields.number("embedding_length")
+    heads = fields.number("attention.head_count", 0)
+    head_width = fields.number("attention.key_length", embedding // heads if heads else 0)
+    tensors = {tensor.name: tensor for tensor in header.tensors}
+    table = tensors.get("token_embd.weight")
+    weights, host, output = _weights(header)
+    tied = "output.weight" not in tensors
+    windowed = _windowed(header, fields, count)
+    caches = _caches(header, fields, windowed, heads, head_width)
+    states = _states(header, fields, count, embedding)
+    # in a hybrid a layer has either a state or a cache; only Falcon-H1 has both in each
+    both = header.architecture == "falcon-h1"
+    layers = tuple(
+        Layer(weights[i], *((0, 0) if states[i] and not both else caches[i]), windowed[i], states[i])
+        for i in range(count)
+    )
+    return Shape(
+        layers=layers,
+        window=fields.number("attention.sliding_window", 0) if any(windowed) else 0,
+        trained=header.context_length,
+        embedding=embedding,
+        heads=heads,
+        head_width=head_width,
+        feed_forward=fields.number("feed_forward_length", 0),
+        experts_used=fields.number("expert_used_count", 0),
+        expert_feed_forward=fields.number("expert_feed_forward_length", 0),
+        vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
+        hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
+        widest_values=max(values for _, values in caches),
+        host_weights=host,
+        output_weights=output + (table.bytes if table and tied else 0),
+        tied=tied,
+        token_table=table.bytes if table else 0,
+        largest_tensor=max(tensor.bytes for tensor in header.tensors),
+    )
+
+
+def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int]:
+    """Bytes by layer, bytes that stay on the host, bytes of what comes after the last layer."""
+    layers: dict[int, int] = defaultdict(int)
+    host = output = 0
+    for tensor in header.tensors:
+        if tensor.name.startswith("blk."):
+            number = tensor.name.split(".", 2)[1]
+            if number.isascii() and number.isdigit() and len(number) <= 6:
+                layers[int(number)] += tensor.bytes
+        elif tensor.name.startswith(_ON_HOST):
+            host += tensor.bytes
+        else:
+            output += tensor.bytes
+    return layers, host, output
+
+
+def _caches(
+    header: GgufHeader, fields: _Fields, windowed: tuple[bool, ...], heads: int, head_width: int
+) -> tuple[tuple[int, int], ...]:
+    """Numbers of K and of V per cell, for each layer; (0, 0) for a layer that uses another's cache."""
+    count = len(windowed)
+    kv_heads = fields.per_layer("attention.head_count_kv", count, heads)
+    value_width = fields.number("attention.value_length", head_width)
+    window_keys = fields.number("attention.key_length_swa", head_width)
+    window_values = fields.number("attention.value_length_swa", value_width)
+    # multi-head latent attention keeps one compressed K, from which V is computed
+    latent = fields.number("attention.key_length_mla", 0) > 0
+    blocks = fields.number("block_count")
+    sharing = max(0, blocks - 20) if header.architecture == "gemma3n" else 0
+    own = blocks - fields.number("attention.shared_kv_layers", sharing)
+    found = []
+    for i in range(count):
+        keys, values = (window_keys, window_values) if windowed[i] else (head_width, value_width)
+        found.append((kv_heads[i] * keys, 0 if latent else kv_heads[i] * values) if i < own else (0, 0))
+    return tuple(found)
+
+
+def _windowed(header: GgufHeader, fields: _Fields, count: int) -> tuple[bool, ...]:
+    """Which layers see a sliding window."""
+    key, arch = "attention.sliding_window_pattern", header.architecture
+    if arch == "phi3" or not fields.number("attention.sliding_window", 0):
+        return (False,) * count
+    if fields.has_list(key):
+        return tuple(bool(item) for item in fields.per_layer(key, count, 0))
+    default, dense_first = _WINDOW_PATTERNS.get(arch, (1, False))
+    period = fields.number(key, default)
+    if period == 0:
+        return (True,) * count
+    return tuple(i % period != 0 if dense_first else i % period < period - 1 for i in range(count))
+
+
+def _states(header: GgufHeader, fields: _Fields, count: int, embedding: int) -> tuple[int, ...]:
+    """Bytes of recurrent state per slot, for each layer. It is kept in 32-bit floats whatever the cache's type."""
+    inner, state = fields.number("ssm.inner_size", 0), fields.number("ssm.state_size", 0)
+    conv, groups = fields.number("ssm.conv_kernel", 0), fields.number("ssm.group_count", 0)
+    shift, rwkv = fields.number("shortconv.l_cache", 0), fields.number("wkv.head_size", 0)
+    if rwkv:
+        numbers = embedding * fields.number("token_shift_count", 2) + embedding * rwkv
+    elif shift:
+        numbers = embedding * (shift - 1)
+    elif inner:
+        numbers = max(0, conv - 1) * (inner + 2 * groups * state) + state * inner
+    else:
+        return (0,) * count
+    return tuple(4 * numbers if there else 0 for there in _recurrent(header, fields, count))
+
+
+def _recurrent(header: GgufHeader, fields: _Fields, count: int) -> tuple[bool, ...]:
+    """Which layers of a model with recurrent state have one."""
+    arch = header.architecture
+    if fields.has_list("attention.recurrent_layers"):
+        return tuple(bool(item) for item in fields.per_layer("attention.recurrent_layers", count, 0))
+    interval = fields.number("full_attention_interval", _FULL_ATTENTION_INTERVAL.get(arch, 0))
+    if interval:
+        return tuple((i + 1) % interval != 0 for i in range(count))
+    if fields.has_list("attention.head_count_kv"):
+        kv_heads = fields.per_layer("attention.head_count_kv", count, 0)
+        # Nemotron-H also has layers that are a feed-forward network and nothing else
+        plain = fields.per_layer("feed_forward_length", count, 0) if arch.startswith("nemotron_h") else (0,) * count
+        return tuple(kv_heads[i] == 0 and plain[i] == 0 for i in range(count))
+    return (True,) * count

@@ -1,0 +1,270 @@
+"""The probe: readings, what becomes of faults, and verdicts on models as endpoints describe them."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+import gguf_files as files
+from arena.core.errors import UsageError
+from arena.core.machine import GIB, MIB, Fits, Gpu, Machine
+from arena.core.models import ModelInfo, ModelRef
+from arena.core.ports import Probe
+from arena.hardware.host import SHARES_RAM, HostReader
+from arena.hardware.probe import MachineProbe
+from arena.hardware.whatif import parse_gpus
+
+
+class Nvidia:
+    """Shows the GPUs that it is given, one list per reading, the last one for ever."""
+
+    def __init__(self, *readings):
+        self.readings = list(readings)
+        self.multiprocessors = {}
+        self.closed = False
+
+    def read(self):
+        gpus = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        if isinstance(gpus, Exception):
+            raise gpus
+        return tuple(gpus), ()
+
+    def close(self):
+        self.closed = True
+
+
+class Psutil:
+    """psutil on a computer with 16 GiB, of which 12 are available."""
+
+    Error = psutil.Error
+
+    def virtual_memory(self):
+        return SimpleNamespace(total=16 * GIB, available=12 * GIB, free=1 * GIB)
+
+    def cpu_count(self, *, logical=True):
+        return 16 if logical else 8
+
+    def cpu_percent(self, interval):
+        assert interval is None
+        return 25.0
+
+
+def card(free_mib, uuid="GPU-0", **facts):
+    return Gpu(0, "Card", uuid, 8192 * MIB, free_mib * MIB, **facts)
+
+
+def host(tmp_path, tools=None):
+    return HostReader(tools or Psutil(), root=tmp_path)
+
+
+def proc(tmp_path, text):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(text)
+
+
+def group(tmp_path, limit, current, inactive):
+    folder = tmp_path / "sys/fs/cgroup"
+    folder.mkdir(parents=True)
+    (folder / "memory.max").write_text(f"{limit}\n")
+    (folder / "memory.current").write_text(f"{current}\n")
+    (folder / "memory.stat").write_text(f"anon 5\ninactive_file {inactive}\n")
+
+
+def test_the_computer(tmp_path):
+    proc(tmp_path, "processor\t: 0\nmodel name\t: Some CPU @ 3 GHz: fast\nflags\t\t: fpu\n")
+    reader = host(tmp_path)
+    first, second = reader.read(), reader.read()
+    assert (first.ram_total_bytes, first.ram_free_bytes) == (16 * GIB, 12 * GIB)  # available, not free
+    assert (first.cpu_name, first.cpu_cores, first.notes) == ("Some CPU @ 3 GHz: fast", 8, ())
+    assert (first.cpu_percent, second.cpu_percent) == (None, 25.0)
+
+
+def test_a_processor_without_a_name_has_its_architecture(tmp_path):
+    assert host(tmp_path).read().cpu_name
+
+
+def test_a_container_has_the_memory_that_it_may_use(tmp_path):
+    group(tmp_path, 4 * GIB, 3 * GIB, 1 * GIB)
+    found = host(tmp_path).read()
+    assert (found.ram_total_bytes, found.ram_free_bytes) == (4 * GIB, 2 * GIB)
+    assert found.notes == ("This container may use 4.0 GiB of memory.",)
+
+
+@pytest.mark.parametrize("limit", ["max", str(64 * GIB), "nonsense"])
+def test_no_container_or_a_larger_one_changes_nothing(tmp_path, limit):
+    group(tmp_path, limit, 3 * GIB, 0)
+    assert host(tmp_path).read().ram_total_bytes == 16 * GIB
+
+
+def test_values_that_fail_are_notes(tmp_path):
+    class Broken(Psutil):
+        def virtual_memory(self):
+            raise OSError("no /proc")
+
+        def cpu_percent(self, interval):  # noqa: ARG002
+            raise psutil.AccessDenied
+
+    found = host(tmp_path, Broken()).read()
+    assert (found.ram_total_bytes, found.cpu_percent, found.cpu_cores) == (0, None, 8)
+    assert found.notes[0] == "No memory: no /proc."
+    assert len(found.notes) == 2
+
+
+def test_this_machine_is_read_in_time():
+    probe: Probe = MachineProbe()
+    probe.read()
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        machine = probe.read()
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.05
+    assert 0 < machine.ram_free_bytes <= machine.ram_total_bytes
+    assert machine.cpu_cores > 0
+    assert machine.cpu_name
+    assert machine.cpu_percent is not None
+    probe.close()
+
+
+def test_reading_never_raises(tmp_path):
+    class Broken(HostReader):
+        def read(self):
+            raise KeyError("surprise")
+
+    machine = MachineProbe(Nvidia(RuntimeError("the driver crashed")), Broken(root=tmp_path)).read()
+    assert machine.gpus == ()
+    assert machine.notes == (
+        "The NVIDIA driver could not be read: the driver crashed.",
+        "Memory and processor could not be read: 'surprise'.",
+    )
+
+
+def test_a_gpu_without_memory_of_its_own_has_the_computers(tmp_path):
+    gpu = Gpu(0, "Unified", "GPU-0", note=f"{SHARES_RAM}; no power: Not Supported")
+    machine = MachineProbe(Nvidia([gpu]), host(tmp_path)).read()
+    assert (machine.gpus[0].total_bytes, machine.gpus[0].free_bytes) == (16 * GIB, 12 * GIB)
+    assert machine.gpus[0].note == gpu.note
+
+
+def test_a_verdict_goes_by_the_least_free_memory_of_three_readings(tmp_path):
+    readings = [[card(free)] for free in (7000, 1000, 6000, 6500, 7500)]
+    probe = MachineProbe(Nvidia(*readings), host(tmp_path))
+    info = ModelInfo(ModelRef("ollama", "x"), size_bytes=100 * MIB)
+    held, shown = [], []
+    for _ in range(5):
+        machine = probe.read()
+        shown.append(machine.gpus[0].free_bytes // MIB)
+        held.append(probe.fit(info, machine, context=256).free_bytes // MIB)
+    assert shown == [7000, 1000, 6000, 6500, 7500]
+    assert held == [7000, 1000, 1000, 1000, 6000]
+
+
+def test_imaginary_cards_have_no_past(tmp_path):
+    probe = MachineProbe(Nvidia([card(1000)]), host(tmp_path))
+    machine = replace(probe.read(), gpus=parse_gpus("8GB"))
+    info = ModelInfo(ModelRef("ollama", "x"), size_bytes=100 * MIB)
+    assert probe.fit(info, machine, context=256).free_bytes == machine.gpus[0].free_bytes
+
+
+MACHINE = Machine(gpus=(card(7745),), ram_total_bytes=16 * GIB, ram_free_bytes=12 * GIB)
+
+
+@pytest.fixture
+def llama(tmp_path):
+    path = files.write_gguf(tmp_path / "llama.gguf", *files.llama_like())
+    return ModelInfo(ModelRef("gguf", "llama"), location=str(path), size_bytes=path.stat().st_size)
+
+
+def test_a_file_is_judged_by_its_header(tmp_path, llama):
+    probe = MachineProbe(Nvidia([]), host(tmp_path))
+    verdict = probe.fit(llama, MACHINE, context=4096)
+    assert (verdict.model, verdict.method, verdict.verdict) == ("gguf/llama", "header", Fits.FITS)
+    assert verdict.parts.kv == 512 * MIB
+    assert probe.fit(llama, MACHINE, context=4096, slots=2).parts.kv == 1024 * MIB
+    assert probe.fit(llama, MACHINE, context=4096, kv_type="q8_0").parts.kv == 272 * MIB
+    assert probe.note(llama) == ""
+
+
+def test_a_model_runs_as_its_endpoint_runs_it(tmp_path, llama):
+    probe = MachineProbe(Nvidia([]), host(tmp_path))
+    server = replace(llama, ref=ModelRef("ollama", "llama"))
+    embedded, served = (probe.fit(info, MACHINE, context=32768).parts.compute for info in (llama, server))
+    assert embedded > 2 * GIB  # attention scores of the whole context
+    assert served < 150 * MIB
+
+
+def test_a_file_is_read_once_and_again_when_it_changes(tmp_path, llama):
+    probe = MachineProbe(Nvidia([]), host(tmp_path))
+    whole = Path(llama.location).stat()
+    assert probe.fit(llama, MACHINE, context=4096).verdict is Fits.FITS
+    os.truncate(llama.location, 1000)
+    os.truncate(llama.location, whole.st_size)
+    os.utime(llama.location, ns=(whole.st_atime_ns, whole.st_mtime_ns))
+    assert probe.fit(llama, MACHINE, context=4096).verdict is Fits.FITS
+    os.truncate(llama.location, 1000)
+    assert probe.fit(llama, MACHINE, context=4096).verdict is Fits.UNKNOWN
+    assert "breaks off" in probe.note(llama)
+
+
+def test_without_a_file_its_size_is_judged(tmp_path):
+    probe = MachineProbe(Nvidia([]), host(tmp_path))
+    remote = ModelInfo(ModelRef("ollama", "x"), size_bytes=4920 * MIB, location="http://localhost:11434")
+    verdict = probe.fit(remote, MACHINE, context=4096)
+    assert (verdict.method, verdict.verdict, verdict.gpu_layers) == ("catalogue", Fits.FITS, None)
+    assert "Estimated" in probe.note(remote)
+    nothing = ModelInfo(ModelRef("server", "x"))
+    verdict = probe.fit(nothing, MACHINE, context=4096)
+    assert (verdict.verdict, verdict.method, verdict.max_context) == (Fits.UNKNOWN, "", None)
+    assert probe.note(nothing)
+
+
+def test_a_kv_type_there_is_not_is_the_callers_fault(tmp_path, llama):
+    with pytest.raises(UsageError):
+        MachineProbe(Nvidia([]), host(tmp_path)).fit(llama, MACHINE, context=4096, kv_type="q9")
+
+
+def test_together(tmp_path, llama):
+    probe = MachineProbe(Nvidia([]), host(tmp_path))
+    large = replace(MACHINE, gpus=parse_gpus("24GB"))
+    assert probe.together([llama, llama], large, context=4096).verdict is Fits.FITS
+    alone, both = (probe.together([llama] * count, large, context=4096).max_context for count in (1, 2))
+    assert 0 < both < alone
+    found = probe.together([llama, llama], replace(MACHINE, ram_free_bytes=GIB), context=4096)
+    assert (found.verdict, found.device) == (Fits.NO, "gpu 0")
+    broken = replace(llama, location=str(tmp_path))
+    assert probe.together([llama, broken], large, context=4096).verdict is Fits.UNKNOWN
+
+
+def test_several_threads_may_ask(tmp_path, llama):
+    probe = MachineProbe(Nvidia([card(7000)]), host(tmp_path))
+    found = []
+
+    def ask():
+        found.extend(probe.fit(llama, probe.read(), context=4096).verdict for _ in range(20))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [Fits.FITS] * 80
+
+
+def test_closing_lets_go_of_the_driver():
+    nvidia = Nvidia([])
+    MachineProbe(nvidia).close()
+    assert nvidia.closed
+
+
+def test_the_import_is_cheap():
+    heavy = {"psutil", "pynvml", "numpy", "llama_cpp"}
+    code = f"import sys, arena.hardware.probe; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

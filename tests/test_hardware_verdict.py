@@ -1,0 +1,232 @@
+"""Verdicts at their boundaries, on machines that are not there."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gguf_files as files
+from arena.core.errors import ArenaError
+from arena.core.gguf import read_header
+from arena.core.machine import GIB, MIB, FitParts, Fits, Gpu, Machine
+from arena.hardware.fit.estimate import SERVER, Need, Setting
+from arena.hardware.fit.header import HeaderEstimate
+from arena.hardware.fit.together import together
+from arena.hardware.fit.verdict import judge, longest, usable
+from arena.hardware.host import SHARES_RAM
+from arena.hardware.whatif import parse_gpus
+
+
+@dataclass
+class Flat:
+    """Needs a number of MiB that is easy to calculate with; doubts 50 MiB of it."""
+
+    weights: int = 4000
+    kv_per_256: int = 1
+    layers: int | None = 11
+    trained: int | None = 8192
+    method: str = "header"
+
+    def on_gpu(self, setting, *, gpu_layers=None, multiprocessors=None):
+        share = 1 if gpu_layers is None else gpu_layers / self.layers
+        return self.need(setting, share, 100 if multiprocessors is None else multiprocessors)
+
+    def in_ram(self, setting, *, gpu_layers=0):
+        return self.need(setting, 1 - (gpu_layers / self.layers if self.layers else 0), 60)
+
+    def need(self, setting, share, overhead):
+        kv = self.kv_per_256 * -(-setting.context // 256)
+        return Need(FitParts(int(share * self.weights) * MIB, kv * MIB, overhead=overhead * MIB), 50 * MIB)
+
+
+def gpu(free, total=8192, **facts):
+    return Gpu(0, "card", "uuid-0", total * MIB, None if free is None else free * MIB, **facts)
+
+
+def machine(*gpus, ram=0):
+    return Machine(gpus=gpus, ram_total_bytes=ram * MIB, ram_free_bytes=ram * MIB)
+
+
+SETTING = Setting(4096)
+NEED = 4000 + 16 + 100  # on the GPU, at 4096 tokens
+HEADROOM = 256
+
+
+@pytest.mark.parametrize(
+    ("spare", "expected"),
+    [
+        (100, Fits.FITS),  # two standard deviations
+        (99, Fits.TIGHT),
+        (0, Fits.TIGHT),
+        (-99, Fits.TIGHT),
+        (-100, Fits.NO),
+    ],
+)
+def test_tight_is_within_two_standard_deviations(spare, expected):
+    verdict = judge("x", Flat(), machine(gpu(NEED + HEADROOM + spare)), SETTING)
+    assert verdict.verdict is expected
+    assert verdict.need_bytes == NEED * MIB
+    assert verdict.free_bytes == (NEED + HEADROOM + spare) * MIB
+    assert (verdict.sigma_bytes, verdict.method, verdict.device) == (50 * MIB, "header", "gpu 0")
+    assert verdict.parts.total == verdict.need_bytes
+
+
+def test_headroom_is_256_mib_or_two_percent():
+    assert usable(gpu(5000, total=8192)) == (5000 - 256) * MIB
+    assert usable(gpu(70000, total=81920)) == 70000 * MIB - int(0.02 * 81920 * MIB)
+    assert usable(gpu(None)) is None
+
+
+def test_a_gpu_without_memory_of_its_own_leaves_room_for_the_system():
+    assert usable(gpu(20480, total=24576, note=SHARES_RAM)) == 16384 * MIB
+    assert usable(gpu(102400, total=131072, note=SHARES_RAM)) == 102400 * MIB - int(0.08 * 131072 * MIB)
+    verdict = judge("x", Flat(), machine(gpu(20480, total=24576, note=SHARES_RAM)), SETTING)
+    assert verdict.parts.overhead == 160 * MIB  # the process's and the driver's, in one memory
+
+
+def test_the_longest_context_is_the_last_that_surely_fits():
+    def at(free):
+        return judge("x", Flat(), machine(gpu(free + HEADROOM + 100)), SETTING).max_context
+
+    assert at(4100 + 20) == 20 * 256
+    assert at(4100 + 19) == 19 * 256
+    assert at(4100 + 32) == 8192  # what it was trained for
+    assert at(4100 + 5000) == 8192
+    assert at(4100) == 0
+
+
+def test_more_context_than_it_was_trained_for_is_not_asked():
+    verdict = judge("x", Flat(), machine(gpu(8000)), Setting(100_000))
+    assert (verdict.context, verdict.parts.kv) == (8192, 32 * MIB)
+    assert judge("x", Flat(trained=None), machine(gpu(8000)), Setting(100_000)).context == 100_000
+    assert judge("x", Flat(trained=None), machine(gpu(8000)), Setting(4096)).max_context == 131_072
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40_000), st.integers(0, 40_000))
+def test_longest_is_a_search_on_a_grid(limit, fitting):
+    found = longest(limit, lambda context: context <= fitting)
+    assert found == (limit if fitting >= limit else fitting // 256 * 256)
+
+
+def test_a_part_of_the_layers():
+    # a layer is 4000/11 MiB; with 16 of cache, 100 of overhead, one standard deviation and the headroom 5 of them fit
+    verdict = judge("x", Flat(), machine(gpu(int(4000 * 5 / 11) + 16 + 100 + 50 + HEADROOM), ram=8192), SETTING)
+    assert (verdict.verdict, verdict.gpu_layers, verdict.device) == (Fits.PARTIAL, 5, "gpu 0")
+    assert verdict.need_bytes == NEED * MIB
+    less = judge("x", Flat(), machine(gpu(int(4000 * 5 / 11) + 16 + 100 + 50 + HEADROOM - 1), ram=8192), SETTING)
+    assert less.gpu_layers == 4
+
+
+def test_what_the_gpu_leaves_must_fit_in_ram():
+    verdict = judge("x", Flat(), machine(gpu(3000), ram=600), SETTING)
+    assert (verdict.verdict, verdict.gpu_layers) == (Fits.NO, 0)
+
+
+def test_a_model_without_known_layers_is_split_only_where_half_of_it_fits():
+    sizes = Flat(layers=None, method="catalogue")
+    verdict = judge("x", sizes, machine(gpu(3000), ram=8192), SETTING)
+    assert (verdict.verdict, verdict.gpu_layers, verdict.method) == (Fits.PARTIAL, None, "catalogue")
+    assert judge("x", sizes, machine(gpu(2000), ram=8192), SETTING).verdict is Fits.CPU
+
+
+def test_ram_when_there_is_no_gpu_or_not_enough_of_one():
+    alone = judge("x", Flat(), machine(ram=8192), SETTING)
+    assert (alone.verdict, alone.device, alone.gpu_layers) == (Fits.CPU, "ram", None)
+    assert alone.need_bytes == (4000 + 16 + 60) * MIB
+    assert alone.free_bytes == 8192 * MIB
+    beside = judge("x", Flat(), machine(gpu(300), ram=8192), SETTING)
+    assert (beside.verdict, beside.device, beside.gpu_layers) == (Fits.CPU, "ram", 0)
+    silent = judge("x", Flat(), machine(gpu(None), ram=8192), SETTING)
+    assert (silent.verdict, silent.device) == (Fits.CPU, "ram")
+    tight = judge("x", Flat(), machine(ram=4000 + 16 + 60 + 256), SETTING)
+    assert (tight.verdict, tight.device) == (Fits.TIGHT, "ram")
+
+
+def test_nowhere():
+    verdict = judge("x", Flat(), machine(gpu(1000), ram=2000), SETTING)
+    assert (verdict.verdict, verdict.device, verdict.max_context) == (Fits.NO, "ram", 0)
+    assert judge("x", Flat(weights=9000), machine(gpu(3000), ram=2000), SETTING).device == "gpu 0"
+
+
+def test_what_fits_in_ram_is_held_against_ram():
+    shared = gpu(4400 + 4096, total=0, note=SHARES_RAM)
+    verdict = judge("x", Flat(), machine(shared, ram=4300 + 256), SETTING, {"uuid-0": 500})
+    assert (verdict.verdict, verdict.device, verdict.need_bytes) == (Fits.CPU, "ram", 4076 * MIB)
+
+
+def test_the_roomiest_gpu_is_the_one_with_most_usable_memory():
+    small, large = gpu(5000), replace(gpu(6000, total=16384), index=1, uuid="uuid-1")
+    verdict = judge("x", Flat(), machine(small, large), SETTING, {"uuid-1": 34})
+    assert (verdict.device, verdict.parts.overhead) == ("gpu 1", 34 * MIB)
+
+
+def test_a_real_model_on_real_cards(tmp_path):
+    header = read_header(files.write_gguf(tmp_path / "x.gguf", *files.llama_like()))
+    estimate = HeaderEstimate.of(header)  # Llama 3.1 8B Q4_K_M: 4.4 GiB of weights without the token table
+
+    def on(cards, context):
+        found = Machine(gpus=parse_gpus(cards), ram_total_bytes=32 * GIB, ram_free_bytes=24 * GIB)
+        return judge("x", estimate, found, Setting(context, runtime=SERVER))
+
+    assert on("8GB", 4096).verdict is Fits.FITS
+    assert on("8GB", 32768).verdict is Fits.PARTIAL
+    assert on("4GB", 4096).verdict is Fits.PARTIAL
+    assert 10 < on("4GB", 4096).gpu_layers < 33
+    assert on("8GB,24GB", 131072).verdict is Fits.FITS
+    assert on("8GB,24GB", 131072).device == "gpu 1"
+    assert 8192 < on("8GB", 4096).max_context < 32768
+    assert on("24GB", 4096).gpu_layers == 33
+
+
+def test_together_is_a_sum():
+    def both(free, **facts):
+        return together([(Flat(), SETTING), (Flat(**facts), SETTING)], machine(gpu(free)))
+
+    need = 2 * NEED + 200 + HEADROOM
+    assert both(need).verdict is Fits.FITS
+    assert both(need - 1).verdict is Fits.NO
+    assert both(need).need_bytes == 2 * NEED * MIB
+    assert both(need).max_context == 4096
+    assert both(need - 2).max_context == 4096 - 256
+    assert both(need, trained=2048).max_context == 4096 + 8 * 256  # the other keeps its 2048
+    assert both(need + 32).max_context == 8192
+
+
+def test_together_falls_back_to_ram_as_a_whole():
+    found = together([(Flat(), SETTING)] * 2, machine(gpu(5000), ram=16384))
+    assert (found.verdict, found.device) == (Fits.FITS, "ram")
+    found = together([(Flat(), SETTING)] * 2, machine(gpu(5000), ram=4096))
+    assert (found.verdict, found.device) == (Fits.NO, "gpu 0")
+
+
+def test_together_with_an_unknown_model_is_unknown():
+    assert together([(Flat(), SETTING), (None, SETTING)], machine(gpu(8000))).verdict is Fits.UNKNOWN
+    assert together([], machine(gpu(8000))).verdict is Fits.UNKNOWN
+
+
+def test_cards_are_parsed():
+    small, large = parse_gpus("8GB, 24gib")
+    assert (small.index, small.total_bytes, large.index, large.total_bytes) == (0, 8 * GIB, 1, 24 * GIB)
+    assert small.free_bytes == 8 * GIB - int(0.05 * 8 * GIB)
+    assert large.free_bytes == 24 * GIB - 512 * MIB
+    assert [each.total_bytes for each in parse_gpus("16,1.5G,512MB")] == [16 * GIB, 3 * GIB // 2, 512 * MIB]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8GB,", "abc", "-8GB", "0", "99999GB", "8TB", "8 GB GB", "٨GB", "8GB," * 16 + "8GB", "1e9"]
+)
+def test_cards_there_are_not(text):
+    with pytest.raises(ArenaError) as caught:
+        parse_gpus(text)
+    assert caught.value.hint
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30))
+def test_any_text_is_cards_or_an_error(text):
+    try:
+        assert parse_gpus(text)
+    except ArenaError:
+        return

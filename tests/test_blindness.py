@@ -87,7 +87,7 @@ async def test_a_failing_seat_is_redacted_until_the_reveal(tmp_path):
     }
     with arena_on(tmp_path, cast) as arena:
         infos = [arena.find(name).result() for name in NAMES[:2]]
-        view = arena.deal(Prompt("why?"), infos)
+        view = arena.deal(Prompt("why?"), infos).result()
         heard = []
         arena.play(view.id, heard.append).result()
         (failed,) = [event for event in heard if type(event).__name__ == "Failed"]
@@ -100,7 +100,7 @@ def waiting_round(tmp_path):
     """An arena with one voted and one waiting round."""
     with arena_on(tmp_path) as arena:
         infos = [arena.find(name).result() for name in NAMES[:2]]
-        view = arena.deal(Prompt("what is 67 - 26?"), infos)
+        view = arena.deal(Prompt("what is 67 - 26?"), infos).result()
         arena.play(view.id, lambda _: None).result()
         yield arena, view
 

@@ -138,7 +138,7 @@ def test_one_seat_falls_and_the_other_answers(tmp_path):
     arena = Arena(replace(load(db=tmp_path / "arena.db"), seats=2))
     try:
         small, _, large = arena.models().result()
-        view = arena.deal(STORY, [small, large])
+        view = arena.deal(STORY, [small, large]).result()
         sealed = arena._sealed[view.id]
         victim = next(seat for seat in sealed.seats if seat.contestant.ref == small.ref)
         backend = arena._backends["demo"]

@@ -23,7 +23,7 @@ from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Backend, Request, RoundRecord
 from arena.core.prompts import Pack, Prompt
 from arena.core.ratings import Board
-from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule, SealedRound
+from arena.core.rounds import LABELS, Answer, Pace, Played, Round, RoundState, RoundView, Schedule, SealedRound
 from arena.core.timing import Metrics
 from arena.core.votes import Verdict, Vote
 from arena.engine.deal import deal
@@ -77,6 +77,17 @@ class Arena:
             return [info for found in lists for info in found]
 
         return self._room.submit(ask())
+
+    def opening(self, names: Sequence[str]) -> Future[list[ModelInfo]]:
+        """Who plays at the start: the named models; without names the demo ones, or what else there is."""
+
+        async def choose() -> list[ModelInfo]:
+            if names:
+                return [await asyncio.wrap_future(self.find(name)) for name in names]
+            usable = [info for info in await asyncio.wrap_future(self.models()) if not info.note]
+            return [info for info in usable if info.ref.endpoint == "demo"] or usable[: len(LABELS)]
+
+        return self._room.submit(choose())
 
     def find(self, name: str) -> Future[ModelInfo]:
         """The model that `ENDPOINT/NAME` or a path names. The future raises ArenaError."""
@@ -132,6 +143,12 @@ class Arena:
 
         return shelf(self.settings.prompts_folder)
 
+    def examples(self, infos: Sequence[ModelInfo]) -> list[Prompt]:
+        """Prompts that suit these models: for the demo models, what they can try."""
+        only_demo = all(info.ref.endpoint == "demo" for info in infos)
+        shelf = self.prompts()
+        return [prompt for pack in shelf.packs if (pack.name == "demo") == only_demo for prompt in pack.prompts]
+
     def pack(self, name: str) -> Pack:
         """One prompt pack. Raises ArenaError with a hint."""
         from arena.packs import pack  # noqa: PLC0415
@@ -149,8 +166,8 @@ class Arena:
         schedule: Schedule | None = None,
         blind: bool = True,
         propensity: float | None = None,
-    ) -> RoundView:
-        """Deal and seal a round; what comes back names nobody. Raises UsageError."""
+    ) -> Future[RoundView]:
+        """Deal, seal and store a round; what comes back names nobody. Raises UsageError."""
         sampling = self.settings.sampling
         wanted = schedule or self.settings.schedule
         sealed = deal(
@@ -166,8 +183,12 @@ class Arena:
         )
         self._sealed[sealed.id] = sealed
         infos_by_ref = {info.ref: info for info in infos}
-        self._at_desk(lambda ledger: ledger.open_round(sealed, infos_by_ref)).result()
-        return RoundView.of(sealed)
+
+        def keep(ledger: SqliteLedger) -> RoundView:
+            ledger.open_round(sealed, infos_by_ref)
+            return RoundView.of(sealed)
+
+        return self._at_desk(keep)
 
     def choose(self, infos: Sequence[ModelInfo], seats: int) -> Future[tuple[list[ModelInfo], float | None]]:
         """Who plays next of the chosen ones, and with which probability the rule chose them; None: no choice."""
@@ -299,13 +320,12 @@ class Arena:
         return self._room.submit(ask())
 
     def close(self) -> None:
-        """End every worker and close the database."""
+        """Call off what is being played, end every worker, close the database. May be called twice."""
 
         async def close_backends() -> None:
             await asyncio.gather(*(backend.close() for backend in self._own()), return_exceptions=True)
 
-        self._room.submit(close_backends()).result()
-        self._room.close()
+        self._room.close(close_backends)
         if self._ledger is not None:
             self._desk.submit(self._ledger.close).result()
         self._desk.shutdown()

@@ -54,7 +54,7 @@ def run_rounds(
         chosen, propensity = arena.choose(infos, seats).result()
         view = arena.deal(
             question, chosen, pace=pace, schedule=schedule, blind=not options.open_, propensity=propensity
-        )
+        ).result()
         played = arena.play(view.id, lambda _: None).result()
         # A void round has nothing to seal, and the user wants to know what went wrong.
         void_now = played.state is RoundState.VOID

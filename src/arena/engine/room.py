@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -27,11 +27,13 @@ class Room:
         """Run a coroutine in the room. Cancelling the future cancels the coroutine."""
         return asyncio.run_coroutine_threadsafe(story, self._loop)
 
-    def close(self) -> None:
-        """Cancel what runs, let it clean up, and end the thread."""
+    def close(self, farewell: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
+        """Cancel what runs, let it clean up, run `farewell` in the room, and end the thread. May be called twice."""
         if not self._thread.is_alive():
             return
         self.submit(self._cancel_all()).result()
+        if farewell is not None:
+            self.submit(farewell()).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from asyncio import CancelledError, wrap_future
+from asyncio import CancelledError, Event, wrap_future
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import ClassVar
@@ -18,7 +18,6 @@ from textual.widgets import Footer, Static
 
 from arena.core.errors import ArenaError
 from arena.core.events import Failed
-from arena.core.models import ModelInfo
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace, Played, RoundState, RoundView, SealedRound
@@ -53,12 +52,13 @@ class RoundScreen(Screen[None]):
 
     phase = reactive(Phase.ASKING, bindings=True)
 
-    def __init__(self, arena: Arena, infos: Sequence[ModelInfo], examples: Sequence[Prompt]) -> None:
-        """`infos` are the contestants that were chosen; `examples` what Tab offers."""
+    def __init__(self, arena: Arena) -> None:
+        """A screen without contestants; `begin` looks for them."""
         super().__init__()
         self._arena = arena
-        self._choice = Choice(tuple(infos), min(arena.settings.seats, max(2, len(infos))))
-        self._examples = list(examples)
+        self._choice = Choice((), arena.settings.seats)
+        self._found = Event()
+        self._examples: list[Prompt] = []
         self._example = -1
         self._view: RoundView | None = None
         self._pacer: Pacer | None = None
@@ -92,6 +92,30 @@ class RoundScreen(Screen[None]):
         self._refresh_hardware()
         self._refresh_board()
 
+    async def begin(self, names: Sequence[str], *, judge: bool) -> None:
+        """Find the contestants, and say what the last time left behind."""
+        try:
+            infos = await wrap_future(self._arena.opening(names))
+            left = await wrap_future(self._arena.settle_interrupted())
+        except ArenaError as fault:
+            self._complain(fault)
+            infos, left = [], 0
+        if left:
+            rounds = "1 round was" if left == 1 else f"{left} rounds were"
+            self.app.notify(f"{rounds} interrupted the last time; what was said is in the history.", markup=False)
+        self._found.set()
+        self._seat(Choice(tuple(infos), min(self._arena.settings.seats, max(2, len(infos)))))
+        if judge:
+            await self.judge_waiting()
+
+    def _seat(self, choice: Choice) -> None:
+        """Take these contestants from now on, and load them ahead of the first round."""
+        self._choice = choice
+        self._examples = self._arena.examples(choice.infos)
+        self._arena.warm(choice.infos)
+        self.query_one(Welcome).show([str(info.ref) for info in choice.infos], choice.seats)
+        self._refresh_hardware()
+
     def on_resize(self) -> None:
         """Show the side and the panes as the width allows."""
         self.set_class(self.size.width >= SIDE_FROM, "-wide")
@@ -117,7 +141,6 @@ class RoundScreen(Screen[None]):
         else:
             self.query_one(HardwarePanel).unseal()
         if phase is Phase.ASKING:
-            self.query_one(Welcome).show([str(info.ref) for info in self._choice.infos], self._choice.seats)
             self.query_one(PromptBox).focus()
         else:
             self.set_focus(None)
@@ -144,9 +167,10 @@ class RoundScreen(Screen[None]):
     async def _ask(self, prompt: Prompt) -> None:
         if self.phase in BLIND:
             return
+        await self._found.wait()
         try:
             infos, propensity = await wrap_future(self._arena.choose(self._choice.infos, self._choice.seats))
-            view = self._arena.deal(prompt, infos, propensity=propensity)
+            view = await wrap_future(self._arena.deal(prompt, infos, propensity=propensity))
         except ArenaError as fault:
             self._complain(fault)
             return
@@ -168,14 +192,16 @@ class RoundScreen(Screen[None]):
         """One frame for all panes: what has arrived goes through the pacer into the panes."""
         if self.phase is not Phase.ANSWERING or self._pacer is None:
             return
+        ended = self._playing if self._playing is not None and self._playing.done() else None
         for event in self._mailbox.drain():
             self._pacer.feed(event)
             if isinstance(event, Failed):
                 self._row.panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
         self._row.append(self._pacer.frame(time.monotonic_ns()))
         self._draw_progress()
-        if self._pacer.done and self._playing is not None and self._playing.done():
-            self._finish(self._playing)
+        # A round that broke off, with the disk full for instance, has seats that never close.
+        if ended is not None and (self._pacer.done or not self._pacer.generated):
+            self._finish(ended)
 
     def _draw_progress(self) -> None:
         pacer = self._pacer
@@ -306,10 +332,9 @@ class RoundScreen(Screen[None]):
         """Judge waiting rounds."""
         self.run_worker(self.judge_waiting())
 
-    async def judge_waiting(self, only: str = "") -> None:
+    async def judge_waiting(self) -> None:
         """Put the waiting rounds before the user, one after another."""
-        waiting = await wrap_future(self._arena.waiting())
-        self._queue = [each for each in waiting if not only or each.view.id.startswith(only)]
+        self._queue = await wrap_future(self._arena.waiting())
         if self._queue:
             await self._judge_next()
         else:
@@ -343,9 +368,8 @@ class RoundScreen(Screen[None]):
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
-            self._choice = choice
+            self._seat(choice)
             self._enter(Phase.ASKING)
-            self._refresh_hardware()
 
     def action_board(self) -> None:
         """The leaderboard screen."""

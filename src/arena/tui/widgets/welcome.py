@@ -15,8 +15,8 @@ class Welcome(Static):
     """The first thing that a new user reads."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
-        super().__init__(markup=False, id="welcome")
+        """Models are still being looked for."""
+        super().__init__(Content.styled("Looking for models…", "$text-muted"), markup=False, id="welcome")
 
     def show(self, names: Sequence[str], seats: int) -> None:
         """Say who may play, `seats` of them in each round."""

@@ -12,7 +12,7 @@ from arena.core.gguf import read_header
 from arena.core.machine import MIB, FitParts
 from arena.core.models import ModelInfo, ModelRef
 from arena.hardware.fit.catalogue import CatalogueEstimate
-from arena.hardware.fit.estimate import EMBEDDED, KV_TYPES, SERVER, Runtime, Setting
+from arena.hardware.fit.estimate import KV_TYPES, SERVER, Runtime, Setting
 from arena.hardware.fit.header import HeaderEstimate, compute_bytes
 from arena.hardware.fit.shape import shape_of
 
@@ -176,7 +176,10 @@ def test_compute_is_the_largest_moment(llama):
         512 * 128256 * 4 + 16 * MIB
     )
     # without flash attention the scores: 32 heads x 4096 x 512 x 4 bytes
-    assert compute_bytes(shape, Setting(4096, runtime=EMBEDDED), on_gpu=False) == (8 + 256 + 24 + 24) * MIB
+    assert (
+        compute_bytes(shape, Setting(4096, runtime=Runtime(flash_attention=False)), on_gpu=False)
+        == (8 + 256 + 24 + 24) * MIB
+    )
 
 
 def test_a_quantized_cache_is_unpacked_layer_by_layer_on_cuda(llama):

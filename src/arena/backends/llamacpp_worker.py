@@ -62,7 +62,16 @@ class Model:
         # One core stays free for the screen and for the clock that stamps the tokens.
         threads = max(1, (psutil.cpu_count(logical=False) or os.cpu_count() or 1) - 1)
         self.llm = llama_cpp.Llama(
-            path, n_ctx=context, n_gpu_layers=gpu_layers, n_threads=threads, n_threads_batch=threads, verbose=True
+            path,
+            n_ctx=context,
+            n_gpu_layers=gpu_layers,
+            n_threads=threads,
+            n_threads_batch=threads,
+            # As llama-server runs them: without these an 8B model at 32k asks for 2 GiB more of compute buffers, and
+            # one with a sliding window for five times the KV cache. `hardware.fit.estimate.EMBEDDED` counts on them.
+            flash_attn=True,
+            swa_full=False,
+            verbose=True,
         )
         self._vocab = llama_cpp.llama_model_get_vocab(self.llm.model)
         template = self.llm.metadata.get("tokenizer.chat_template", "")

@@ -38,8 +38,8 @@ class Runtime:
 
 SERVER = Runtime()
 """llama-server, and Ollama since 0.30, which starts it."""
-EMBEDDED = Runtime(batch=512, flash_attention=False, full_window=True, all_logits=True)
-"""`llama_cpp.Llama(path, n_ctx=...)` with nothing else said, version 0.3.36."""
+EMBEDDED = Runtime(batch=512, all_logits=True)
+"""`llama_cpp.Llama(path, n_ctx=..., flash_attn=True, swa_full=False)`, as the worker of arena calls it; 0.3.36."""
 
 
 @dataclass(frozen=True, slots=True)

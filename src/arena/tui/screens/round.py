@@ -32,6 +32,7 @@ from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
 from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.phase_bar import PhaseBar
+from arena.tui.widgets.progress_line import ProgressLine
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
 from arena.tui.widgets.welcome import Welcome
@@ -41,7 +42,6 @@ FRAME_S = 0.1
 PANEL_S = 2.0
 SIDE_FROM = 120
 """Columns from which leaderboard and hardware stand beside the panes."""
-_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 class RoundScreen(Screen[None]):
@@ -76,7 +76,7 @@ class RoundScreen(Screen[None]):
                 yield Static(id="question", markup=False)
                 yield Welcome()
                 yield PaneRow()
-                yield Static(id="progress", markup=False)
+                yield ProgressLine()
                 yield VoteBar()
                 yield PromptBox()
             with Vertical(id="side"):
@@ -198,24 +198,11 @@ class RoundScreen(Screen[None]):
             if isinstance(event, Failed):
                 self._row.panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
         self._row.append(self._pacer.frame(time.monotonic_ns()))
-        self._draw_progress()
+        self.query_one(ProgressLine).tell(started=self._pacer.started, generated=self._pacer.generated)
+        self.refresh_bindings()
         # A round that broke off, with the disk full for instance, has seats that never close.
         if ended is not None and (self._pacer.done or not self._pacer.generated):
             self._finish(ended)
-
-    def _draw_progress(self) -> None:
-        pacer = self._pacer
-        if pacer is None:
-            return
-        if not pacer.started and not pacer.generated:
-            text = "The models are answering. All texts begin together."
-        elif not pacer.generated:
-            text = "Streaming at one pace for all."
-        else:
-            text = "All answers are here.  space: show them whole"
-        spinner = _SPINNER[int(time.monotonic() * 5) % len(_SPINNER)]
-        self.query_one("#progress", Static).update(Content.assemble((f"{spinner} ", "$accent"), (text, "$text-muted")))
-        self.refresh_bindings()
 
     def _finish(self, playing: Future[Played]) -> None:
         """Every answer is complete and shown: ask for the vote, or say why there is none."""
@@ -305,13 +292,8 @@ class RoundScreen(Screen[None]):
             won = bool(winners) and len(winners) < len(self._row.panes) and seat.index in winners
             pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
         self._enter(Phase.REVEALED)
-        said = f"You said: {verdict}." if verdict else "Not rated."
-        more = f"  {len(self._queue)} more wait." if self._queue else ""
-        self.query_one("#progress", Static).update(
-            Content.assemble(
-                (said, "bold"), (f"{more}  enter: {'next' if self._queue else 'new prompt'}", "$text-muted")
-            )
-        )
+        next_ = f"{len(self._queue)} more wait.  enter: next" if self._queue else "enter: new prompt"
+        self.query_one(ProgressLine).sum_up(f"You said: {verdict}." if verdict else "Not rated.", next_)
         self._refresh_board()
 
     def action_ask_again(self) -> None:
@@ -395,12 +377,9 @@ class RoundScreen(Screen[None]):
         except ArenaError as fault:
             self._complain(fault)
             return
-        before = {line.key: line.score for line in self._board.standings} if self._board else {}
-        known = self._board is not None
-        moves = {line.key: line.score - before.get(line.key, 1000.0) for line in board.standings if known}
         self._board = board
         if self.phase not in BLIND:
-            self.query_one(BoardPanel).show(board, moves)
+            self.query_one(BoardPanel).show(board)
             self._draw_phase()
 
     def _refresh_hardware(self) -> None:

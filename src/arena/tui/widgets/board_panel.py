@@ -12,6 +12,8 @@ from arena.core.text import clean_line
 from arena.tui.widgets.bars import interval_bar
 
 _WIDE = 107
+START = 1000.0
+"""The score of a contestant without votes."""
 
 
 class BoardPanel(Static):
@@ -24,9 +26,12 @@ class BoardPanel(Static):
         self._moves: Mapping[str, float] = {}
         self._sealed = False
 
-    def show(self, board: Board, moves: Mapping[str, float] | None = None) -> None:
-        """Show a board; `moves` are the changes of scores by the last vote, by key."""
-        self._board, self._moves, self._sealed = board, moves or {}, False
+    def show(self, board: Board) -> None:
+        """Show a board, and how far each score has moved since the last one with other votes."""
+        if self._board is not None and board.votes != self._board.votes:
+            before = {line.key: line.score for line in self._board.standings}
+            self._moves = {line.key: line.score - before.get(line.key, START) for line in board.standings}
+        self._board, self._sealed = board, False
         self._draw()
 
     def seal(self) -> None:

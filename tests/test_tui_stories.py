@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -259,3 +260,10 @@ async def test_an_interrupted_round_is_said_and_marked(tmp_path):
         async with ArenaApp(arena, NAMES).run_test(size=(160, 45), notifications=True) as pilot:
             await until(pilot, lambda: arena.history().result()[0].state is RoundState.VOID)
             await until(pilot, lambda: "interrupted" in screen_text(pilot))
+
+
+async def test_when_nobody_can_play_the_first_screen_says_why(tmp_path):
+    cast = {"ghost": Script(info=replace(CAST["zephyr-9b"].info, note="The engine is not installed."))}
+    with arena_on(tmp_path, cast) as arena:
+        async with ArenaApp(arena).run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "No model can play here. The engine is not installed." in screen_text(pilot))

@@ -79,12 +79,19 @@ class Arena:
         return self._room.submit(ask())
 
     def opening(self, names: Sequence[str]) -> Future[list[ModelInfo]]:
-        """Who plays at the start: the named models; without names the demo ones, or what else there is."""
+        """Who plays at the start: the named models; without names the demo ones, or what else there is.
+
+        The future raises ArenaError when there is nobody, or not the one who is named.
+        """
 
         async def choose() -> list[ModelInfo]:
             if names:
                 return [await asyncio.wrap_future(self.find(name)) for name in names]
-            usable = [info for info in await asyncio.wrap_future(self.models()) if not info.note]
+            found = await asyncio.wrap_future(self.models())
+            usable = [info for info in found if not info.note]
+            if not usable:
+                reason = next((info.note for info in found), "There is none.")
+                raise ArenaError(f"No model can play here. {reason}", "`arena doctor` says more.")
             return [info for info in usable if info.ref.endpoint == "demo"] or usable[: len(LABELS)]
 
         return self._room.submit(choose())

@@ -16,6 +16,7 @@ from arena.core.gguf import quick_digest, read_header
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
 
+_NO_ENGINE = 'The embedded engine is not installed: pip install "local-arena[embedded]".'
 _FIRST_PART = "-00001-of-"
 _LATER_PART = "-of-"
 
@@ -143,7 +144,7 @@ class LlamaCppBackend:
                 context=header.context_length,
                 location=str(path),
                 template_hash=header.template_hash,
-                note="" if _engine_installed() else "The embedded engine, llama-cpp-python, is not installed.",
+                note="" if _engine_installed() else _NO_ENGINE,
             )
         info = self._infos[key]
         self._paths[info.ref] = str(path)

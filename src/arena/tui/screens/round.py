@@ -98,8 +98,8 @@ class RoundScreen(Screen[None]):
             infos = await wrap_future(self._arena.opening(names))
             left = await wrap_future(self._arena.settle_interrupted())
         except ArenaError as fault:
-            self._complain(fault)
-            infos, left = [], 0
+            self.query_one(Welcome).complain(str(fault))
+            return
         if left:
             rounds = "1 round was" if left == 1 else f"{left} rounds were"
             self.app.notify(f"{rounds} interrupted the last time; what was said is in the history.", markup=False)

@@ -18,6 +18,10 @@ class Welcome(Static):
         """Models are still being looked for."""
         super().__init__(Content.styled("Looking for models…", "$text-muted"), markup=False, id="welcome")
 
+    def complain(self, fault: str) -> None:
+        """Say why nobody can play."""
+        self.update(Content.styled(clean_line(fault, 400), "$warning"))
+
     def show(self, names: Sequence[str], seats: int) -> None:
         """Say who may play, `seats` of them in each round."""
         lines = [Content.styled("A blind round on your own machine", "bold"), Content("")]

@@ -86,7 +86,7 @@ async def test_a_failing_seat_is_redacted_until_the_reveal(tmp_path):
         ),
     }
     with arena_on(tmp_path, cast) as arena:
-        infos = [arena.find(name).result() for name in NAMES[:2]]
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
         view = arena.deal(Prompt("why?"), infos).result()
         heard = []
         arena.play(view.id, heard.append).result()
@@ -99,7 +99,7 @@ async def test_a_failing_seat_is_redacted_until_the_reveal(tmp_path):
 def waiting_round(tmp_path):
     """An arena with one voted and one waiting round."""
     with arena_on(tmp_path) as arena:
-        infos = [arena.find(name).result() for name in NAMES[:2]]
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
         view = arena.deal(Prompt("what is 67 - 26?"), infos).result()
         arena.play(view.id, lambda _: None).result()
         yield arena, view
@@ -169,7 +169,7 @@ async def test_a_crash_report_of_a_blind_round_names_nobody(tmp_path, slow_cast)
                 screen = app.screen
 
                 def crash():
-                    who = [seat.contestant for seat in arena._sealed[screen._view.id].seats]
+                    who = [seat.contestant for seat in arena._sealed[screen._view.id][0].seats]
                     return len(who) / 0
 
                 screen.set_timer(0.01, crash)

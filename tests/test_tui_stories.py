@@ -124,7 +124,7 @@ async def test_a_round_can_be_called_off(tmp_path):
 
 async def test_rounds_played_without_a_screen_are_judged_one_after_another(tmp_path):
     with arena_on(tmp_path) as arena:
-        infos = [arena.find(name).result() for name in NAMES[:2]]
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
         for number in range(2):
             view = arena.deal(Prompt(f"question {number}"), infos).result()
             arena.play(view.id, lambda _: None).result()
@@ -253,7 +253,7 @@ async def test_hostile_text_never_reaches_the_screen_as_control_or_markup(tmp_pa
 
 async def test_an_interrupted_round_is_said_and_marked(tmp_path):
     with arena_on(tmp_path) as arena:
-        infos = [arena.find(name).result() for name in NAMES[:2]]
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
         arena.deal(Prompt("cut off"), infos).result()
         with sqlite3.connect(arena.settings.db) as db:  # as if the process that began it were gone
             db.execute("UPDATE rounds SET owner_token = 'gone'")

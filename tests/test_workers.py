@@ -137,11 +137,11 @@ async def test_the_command_line_of_a_worker_names_no_model():
 def test_one_seat_falls_and_the_other_answers(tmp_path):
     arena = Arena(replace(load(db=tmp_path / "arena.db"), seats=2))
     try:
-        small, _, large = arena.models().result()
+        small, _, large = arena.lineup.models().result()
         view = arena.deal(STORY, [small, large]).result()
-        sealed = arena._sealed[view.id]
+        sealed, _ = arena._sealed[view.id]
         victim = next(seat for seat in sealed.seats if seat.contestant.ref == small.ref)
-        backend = arena._backends["demo"]
+        backend = arena.lineup.backends["demo"]
 
         def strike(event):
             if event.seat == victim.index and type(event).__name__ == "Opened":
@@ -167,7 +167,7 @@ from arena.config import load
 from arena.wiring import Arena
 from pathlib import Path
 arena = Arena(load(db=Path({str(tmp_path / "arena.db")!r})))
-arena.warm(arena.models().result()).result()
+arena.lineup.warm(arena.lineup.models().result()).result()
 print("warm", flush=True)
 time.sleep(60)
 """

@@ -31,6 +31,8 @@ class LlamaCppBackend:
         self._demo_folder = demo_folder
         self._gguf_folders = tuple(gguf_folders)
         self._keep = keep
+        self._loading = asyncio.Lock()
+        """One load at a time: two at once would only slow each other down, and start a worker twice."""
         self._workers: dict[tuple[str, int], Worker] = {}
         self._paths: dict[ModelRef, str] = {}
         self._infos: dict[tuple[str, int, int], ModelInfo] = {}
@@ -56,20 +58,20 @@ class LlamaCppBackend:
     async def prepare(self, contestant: Contestant) -> float:
         """Load the model in a worker of its own. Returns ms, 0 when it is loaded already. Raises SeatError."""
         key = (await self._path(contestant.ref), contestant.context)
-        worker = self._workers.pop(key, None)
-        if worker is not None and worker.alive:
-            self._workers[key] = worker  # the youngest again
-            return 0.0
-        while len(self._workers) >= self._keep:
-            await self._drop(next(iter(self._workers)))
-        worker = await Worker.start()
-        try:
-            load_ms = await worker.load(*key)
-        except BaseException:
-            await worker.stop()
-            raise
-        self._workers[key] = worker
-        return load_ms
+        async with self._loading:
+            worker = self._workers.pop(key, None)
+            if worker is not None and worker.alive:
+                self._workers[key] = worker  # the youngest again
+                return 0.0
+            await self._make_room()
+            worker = await Worker.start()
+            try:
+                load_ms = await worker.load(*key)
+            except BaseException:
+                await worker.stop()
+                raise
+            self._workers[key] = worker
+            return load_ms
 
     async def stream(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
         """Chunks, then Usage. Closing the iterator cancels between two tokens. Raises SeatError."""
@@ -93,6 +95,11 @@ class LlamaCppBackend:
             finally:
                 await events.aclose()
 
+    def is_loaded(self, contestant: Contestant) -> bool:
+        """Whether a worker holds it."""
+        worker = self._workers.get((self._paths.get(contestant.ref, ""), contestant.context))
+        return worker is not None and worker.alive
+
     async def release(self, contestant: Contestant) -> None:
         """End the worker of that model."""
         await self._drop((await self._path(contestant.ref), contestant.context))
@@ -100,6 +107,12 @@ class LlamaCppBackend:
     async def close(self) -> None:
         """End every worker."""
         for key in tuple(self._workers):
+            await self._drop(key)
+
+    async def _make_room(self) -> None:
+        """End the oldest idle workers until another one may be kept. One that answers is never ended."""
+        idle = [key for key, worker in self._workers.items() if not worker.busy.locked()]
+        for key in idle[: max(0, len(self._workers) - self._keep + 1)]:
             await self._drop(key)
 
     async def _drop(self, key: tuple[str, int]) -> None:

@@ -67,6 +67,10 @@ class ScriptedBackend:
         count = len(script.chunks)
         yield Usage(prompt_tokens=8, cached_tokens=0, out_tokens=count, finish=script.finish, source="server")
 
+    def is_loaded(self, contestant: Contestant) -> bool:
+        """Whether it was prepared."""
+        return contestant.ref.name in self.loaded
+
     async def release(self, contestant: Contestant) -> None:
         """Forget that it is loaded."""
         self.loaded.discard(contestant.ref.name)

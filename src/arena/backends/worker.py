@@ -73,7 +73,11 @@ class Worker:
         over = False
         try:
             while not over:
-                event = await self._receive()
+                try:
+                    event = await self._receive()
+                except SeatError:
+                    over = True  # an `error` ends an answer as `done` does: there is nothing to call off
+                    raise
                 over = event["event"] == "done"
                 yield event
         finally:

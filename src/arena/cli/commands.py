@@ -76,7 +76,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
 
     check_terminal()
     for name in models:
-        arena.find(name).result()  # a name that is off is said here, not inside the screen
+        arena.lineup.find(name).result()  # a name that is off is said here, not inside the screen
     from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
 
     ArenaApp(arena, models, judge=judge).run()
@@ -175,8 +175,8 @@ def models(as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa
     from arena.cli import reports  # noqa: PLC0415
 
     with opened(db, config) as arena:
-        infos = arena.models().result()
-        fits = arena.fits(infos).result()
+        infos = arena.lineup.models().result()
+        fits = arena.watch.fits(infos).result()
     if as_json:
         print_json([reports.model_json(info, verdict) for info, verdict in zip(infos, fits, strict=True)])
     else:

@@ -65,7 +65,7 @@ def _packs(arena: Arena) -> Iterator[Finding]:
 
 
 def _machine(arena: Arena) -> Iterator[Finding]:
-    machine = arena.machine().result()
+    machine = arena.watch.machine().result()
     for gpu in machine.gpus:
         yield Finding(good=True, text=f"GPU {gpu.index} {clean_line(gpu.name)}: {human_bytes(gpu.free_bytes)} free")
     if not machine.gpus:
@@ -76,12 +76,12 @@ def _machine(arena: Arena) -> Iterator[Finding]:
 
 
 def _engine(arena: Arena) -> Iterator[Finding]:
-    infos = arena.models().result()
+    infos = arena.lineup.models().result()
     demo = [info for info in infos if info.ref.endpoint == "demo"]
     for info in infos:
         if info.note:
             yield Finding(good=False, text=f"{info.ref}: {clean_line(info.note)}")
     if demo and not demo[0].note:
-        tried = arena.try_model(demo[0], Prompt("What is 1 + 1?")).result()
+        tried = arena.lineup.try_model(demo[0], Prompt("What is 1 + 1?")).result()
         text = f"embedded engine: {demo[0].ref} answers at {tried.decode_tps or 0:,.0f} tokens/s"
         yield Finding(good=tried.out_chars > 0, text=text)

@@ -108,5 +108,5 @@ def _contestants(arena: Arena, models: Sequence[str]) -> list[ModelInfo]:
     if len(models) == 1:
         raise UsageError("One model is no contest.", "Name another with -m.")
     if models:
-        return [arena.find(name).result() for name in models]
-    return [info for info in arena.models().result() if info.ref.endpoint == "demo"]
+        return [arena.lineup.find(name).result() for name in models]
+    return [info for info in arena.lineup.models().result() if info.ref.endpoint == "demo"]

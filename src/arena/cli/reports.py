@@ -201,15 +201,15 @@ def _fit_row(fit: FitVerdict) -> tuple[str, ...]:
 
 def fit_report(arena: Arena, names: Sequence[str], options: FitOptions) -> FitReport:
     """Judge the named models, or all. Raises ArenaError, UsageError."""
-    infos = [arena.find(name).result() for name in names] if names else arena.models().result()
-    machine = arena.machine().result()
+    infos = [arena.lineup.find(name).result() for name in names] if names else arena.lineup.models().result()
+    machine = arena.watch.machine().result()
     if options.gpu:
-        machine = replace(machine, gpus=arena.what_if(options.gpu), notes=("What if: not this machine's GPUs.",))
-    fits = arena.fits(infos, machine, context=options.ctx, kv_type=options.kv, slots=options.slots).result()
+        machine = replace(machine, gpus=arena.watch.what_if(options.gpu), notes=("What if: not this machine's GPUs.",))
+    fits = arena.watch.fits(infos, machine, context=options.ctx, kv_type=options.kv, slots=options.slots).result()
     together = None
     if options.together:
         together = _together_json(
-            infos, arena.together(infos, machine, context=options.ctx, kv_type=options.kv).result()
+            infos, arena.watch.together(infos, machine, context=options.ctx, kv_type=options.kv).result()
         )
     if options.largest:
         good = [fit for fit in fits if fit.verdict in (Fits.FITS, Fits.TIGHT, Fits.CPU)]

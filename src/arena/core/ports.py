@@ -48,6 +48,10 @@ class Backend(Protocol):
         """Ask. Chunks as they arrive, then one Usage. Closing the iterator cancels the answer."""
         ...
 
+    def is_loaded(self, contestant: Contestant) -> bool:
+        """Whether it is in memory now, as far as this backend knows."""
+        ...
+
     async def release(self, contestant: Contestant) -> None:
         """Give its memory back."""
         ...

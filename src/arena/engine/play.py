@@ -30,13 +30,19 @@ class Play:
         emit: Emit,
         keep: Keep,
         clock: Clock = time.monotonic_ns,
+        *,
+        keep_loaded: bool = True,
     ) -> None:
-        """`backends` by endpoint; `emit` hears every event, `keep` gets every finished answer; `clock` in ns."""
+        """`backends` by endpoint; `emit` hears every event, `keep` gets every finished answer; `clock` in ns.
+
+        `keep_loaded`: models stay in memory after their turn; else each makes room for the next.
+        """
         self._round = round_
         self._backends = backends
         self._emit = emit
         self._keep = keep
         self._clock = clock
+        self._keep_loaded = keep_loaded
         self._began_ns = clock()
         self._streaming: set[Recorder] = set()
 
@@ -79,7 +85,11 @@ class Play:
         self._emit(Opened(seat.index, opened_ns))
         self._note_company(recorder)
         request = Request(seat.contestant, self._round.prompt, self._round.sampling)
-        await _listen(backend, request, recorder, self._emit, self._clock)
+        try:
+            await _listen(backend, request, recorder, self._emit, self._clock)
+        finally:
+            if not self._keep_loaded:
+                await backend.release(seat.contestant)
 
     def _note_company(self, recorder: Recorder) -> None:
         """Whoever streams beside another is contended, from either side."""

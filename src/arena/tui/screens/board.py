@@ -64,7 +64,7 @@ class BoardScreen(Screen[None]):
             self.run_worker(self._load_hardware(), group="hardware", exclusive=True)
 
     async def _load_hardware(self) -> None:
-        machine = await wrap_future(self._arena.machine())
-        infos = await wrap_future(self._arena.models())
-        fits = await wrap_future(self._arena.fits(infos, machine))
+        machine = await wrap_future(self._arena.watch.machine())
+        infos = await wrap_future(self._arena.lineup.models())
+        fits = await wrap_future(self._arena.watch.fits(infos, machine))
         self.query_one(HardwarePanel).show(machine, fits)

@@ -65,8 +65,8 @@ class PickerScreen(ModalScreen[Choice | None]):
     async def _look(self) -> None:
         hint = self.query_one("#picker-hint", Static)
         try:
-            infos = await wrap_future(self._arena.models())
-            fits = await wrap_future(self._arena.fits(infos))
+            infos = await wrap_future(self._arena.lineup.models())
+            fits = await wrap_future(self._arena.watch.fits(infos))
         except ArenaError as fault:
             hint.update(Content(clean_line(str(fault), 300)))
             return

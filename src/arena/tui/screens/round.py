@@ -95,16 +95,17 @@ class RoundScreen(Screen[None]):
     async def begin(self, names: Sequence[str], *, judge: bool) -> None:
         """Find the contestants, and say what the last time left behind."""
         try:
-            infos = await wrap_future(self._arena.opening(names))
+            infos = await wrap_future(self._arena.lineup.opening(names))
             left = await wrap_future(self._arena.settle_interrupted())
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
+            self._found.set()
             return
         if left:
             rounds = "1 round was" if left == 1 else f"{left} rounds were"
             self.app.notify(f"{rounds} interrupted the last time; what was said is in the history.", markup=False)
-        self._found.set()
         self._seat(Choice(tuple(infos), min(self._arena.settings.seats, max(2, len(infos)))))
+        self._found.set()
         if judge:
             await self.judge_waiting()
 
@@ -112,7 +113,7 @@ class RoundScreen(Screen[None]):
         """Take these contestants from now on, and load them ahead of the first round."""
         self._choice = choice
         self._examples = self._arena.examples(choice.infos)
-        self._arena.warm(choice.infos)
+        self._arena.lineup.warm(choice.infos)
         self.query_one(Welcome).show([str(info.ref) for info in choice.infos], choice.seats)
         self._refresh_hardware()
 
@@ -155,6 +156,10 @@ class RoundScreen(Screen[None]):
 
     def on_prompt_box_example_wanted(self) -> None:
         """Offer the next example prompt."""
+        self.run_worker(self._offer_example())
+
+    async def _offer_example(self) -> None:
+        await self._found.wait()
         if self._examples:
             self._example = (self._example + 1) % len(self._examples)
             self.query_one(PromptBox).offer(self._examples[self._example].text)
@@ -387,6 +392,6 @@ class RoundScreen(Screen[None]):
             self.run_worker(self._load_hardware(), group="hardware", exclusive=True)
 
     async def _load_hardware(self) -> None:
-        machine = await wrap_future(self._arena.machine())
-        fits = await wrap_future(self._arena.fits(self._choice.infos, machine))
+        machine = await wrap_future(self._arena.watch.machine())
+        fits = await wrap_future(self._arena.watch.fits(self._choice.infos, machine))
         self.query_one(HardwarePanel).show(machine, fits)

@@ -205,6 +205,13 @@ async def test_stamps_are_those_of_arrival():
     assert all(gap >= 49 for gap in gaps)
 
 
+async def test_a_stamp_of_the_engine_itself_is_taken_over():
+    chunks = [Chunk("a", at_ns=5 * MS), Chunk("b", at_ns=25 * MS)]
+    answers, heard = await play({"one": Script(chunks), "two": Script()})
+    assert [event.at_ns for event in heard if event.seat == 0 and isinstance(event, Delta)] == [5 * MS, 25 * MS]
+    assert answers[0].metrics.max_gap_ms == 20.0
+
+
 def test_the_room_is_a_thread_of_its_own_and_cleans_up():
     room = Room()
     over = []

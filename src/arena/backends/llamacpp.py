@@ -80,17 +80,18 @@ class LlamaCppBackend:
         system = "\n\n".join(filter(None, (request.contestant.system, request.prompt.system)))
         async with worker.busy:
             events = worker.generate(system, request.prompt.text, asdict(request.sampling))
-            splitter = ThoughtSplitter()
+            splitter, last_ns = ThoughtSplitter(), None
             try:
                 async for event in events:
                     if event["event"] == "start":
                         splitter = ThoughtSplitter(inside=event["thinking"])
                     elif event["event"] == "delta":
+                        last_ns = event["at_ns"]
                         for kind, text in splitter.feed(event["text"]):
-                            yield Chunk(text, kind)
+                            yield Chunk(text, kind, last_ns)
                     else:
                         for kind, text in splitter.finish():
-                            yield Chunk(text, kind)
+                            yield Chunk(text, kind, last_ns)
                         yield _usage(event)
             finally:
                 await events.aclose()

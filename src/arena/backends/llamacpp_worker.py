@@ -1,7 +1,7 @@
 """The child process that holds one model: JSON lines in on stdin, JSON lines out on stdout.
 
 In:   {"op": "load", "path", "context"}, {"op": "generate", "system", "prompt", "sampling"}, {"op": "cancel"}
-Out:  ready (load_ms), start (thinking), delta (text), done (counts and times), error (kind, text)
+Out:  ready (load_ms), start (thinking), delta (text, at_ns), done (counts and times), error (kind, text)
 
 The path comes over the pipe and not in the command line, so that a process list names no model. When stdin ends, the
 parent is gone and the worker leaves at once, also in the middle of a load.
@@ -139,7 +139,7 @@ def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
         first = last if count == 0 else first
         count += 1
         if text := decoder.decode(model.llm.detokenize([token])):
-            wire.send("delta", text=text)
+            wire.send("delta", text=text, at_ns=last)
         if wire.cancelled.is_set():
             finish = "cancelled"
             break
@@ -147,7 +147,7 @@ def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
             finish = "length"
             break
     if text := decoder.decode(b"", final=True):
-        wire.send("delta", text=text)
+        wire.send("delta", text=text, at_ns=last)
     decode_ms = (last - first) / 1e6
     wire.send(
         "done",

@@ -14,8 +14,11 @@ class Chunk:
 
     text: str
     kind: Kind = "answer"
-    tokens: int = 0
-    """Tokens that this piece is known to hold; 0 when the wire does not say."""
+    at_ns: int | None = None
+    """When it was made, on this machine's monotonic clock, where the engine is a process on this machine and says so.
+
+    None: it is stamped when it arrives. A pipe may deliver many tokens at once while the screen is painted.
+    """
 
 
 @dataclass(frozen=True, slots=True)

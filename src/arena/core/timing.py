@@ -55,7 +55,8 @@ DEFINITIONS: dict[str, str] = {
     "out_tokens": "Tokens generated, thinking included.",
     "think_tokens": "Tokens of the thinking text, where they can be told apart.",
     "out_chars": "Characters of the answer, thinking left out.",
-    "decode_tps": "(out_tokens - 1) / (last delta - first delta), on the client's clock: n tokens span n-1 gaps.",
+    "decode_tps": "(out_tokens - 1) / (last delta - first delta), on this machine's clock: n tokens span n-1 gaps. "
+    "Deltas are stamped as they arrive; those of embedded models as they leave the engine's process.",
     "server_decode_tps": "The backend's own decode rate as it reports it; shown beside decode_tps, never for it.",
     "chars_per_s": "Answer characters after the first answer delta / (last - first answer delta). "
     "Tokenizers differ: compare models by this, not by tokens.",

@@ -122,8 +122,9 @@ async def _listen(backend: Backend, request: Request, recorder: Recorder, emit: 
             if isinstance(piece, Usage):
                 recorder.counted(piece)
             elif piece.text:  # the first frame may be empty or hold only a role: no token was heard yet
-                recorder.heard(now, piece)
-                emit(Delta(recorder.seat, now, piece.text, piece.kind))
+                at_ns = now if piece.at_ns is None else piece.at_ns
+                recorder.heard(at_ns, piece)
+                emit(Delta(recorder.seat, at_ns, piece.text, piece.kind))
 
 
 def verdict_on(answers: tuple[Answer, ...]) -> tuple[RoundState, tuple[str, ...]]:

@@ -14,9 +14,10 @@ def name_line(contestant: Contestant, *, won: bool) -> Content:
     """The contestant's name for the head of its pane."""
     quantization = f"  {clean_line(contestant.quantization, 12)}" if contestant.quantization else ""
     return Content.assemble(
+        ("★ " if won else "", "$accent"),
         (clean_line(str(contestant.ref), 60), "bold $accent" if won else "bold"),
         (quantization, "$text-muted"),
-        ("  ★ your choice" if won else "", "$accent"),
+        ("  your choice" if won else "", "$accent"),
     )
 
 
@@ -29,7 +30,7 @@ def figures(answer: Answer | None) -> Content:
     facts = [text for text in _facts(answer.metrics) if text]
     if answer.outcome is not Outcome.ANSWERED:
         facts.append(answer.outcome.value)
-    return Content.styled("  ·  ".join(facts), "$text-muted")
+    return Content.styled(" · ".join(facts), "$text-muted")
 
 
 def _facts(metrics: Metrics) -> list[str]:

@@ -17,7 +17,6 @@ from textual.widgets.option_list import Option
 from arena.core.errors import ArenaError
 from arena.core.rounds import Answer, RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
-from arena.tui.revealing import figures, name_line
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -119,10 +118,7 @@ class HistoryScreen(Screen[None]):
         vote = found.vote
         note = f"You said: {vote.verdict}" if vote else " ".join(found.flags)
         await self._draw(RoundView.of(found.round), found.state, found.answers, note)
-        answers = {answer.seat: answer for answer in found.answers}
-        winners = vote.verdict.winners if vote else ()
-        for seat, pane in zip(found.round.seats, self.query_one(PaneRow).panes, strict=True):
-            pane.reveal(name_line(seat.contestant, won=winners == (seat.index,)), figures(answers.get(seat.index)))
+        self.query_one(PaneRow).reveal(found)
 
     async def _draw(self, view: RoundView, state: RoundState, answers: Sequence[Answer], note: str) -> None:
         head = Content.assemble(

@@ -26,7 +26,6 @@ from arena.core.votes import Verdict
 from arena.engine.pace import Pacer
 from arena.tui.mailbox import Mailbox
 from arena.tui.phases import ALLOWED, BLIND, KEYS, Phase
-from arena.tui.revealing import figures, name_line
 from arena.tui.screens.picker import Choice, PickerScreen
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
@@ -223,7 +222,7 @@ class RoundScreen(Screen[None]):
             self._start_vote()
         else:
             self.app.notify("This round can't be voted on. r plays it again.", severity="warning", markup=False)
-            self.run_worker(self._reveal(None))
+            self.run_worker(self._reveal())
 
     def _start_vote(self) -> None:
         self._shown_ns = time.monotonic_ns()
@@ -262,7 +261,7 @@ class RoundScreen(Screen[None]):
     async def _peek(self) -> None:
         if self._view is not None:
             await wrap_future(self._arena.peek(self._view.id))
-            await self._reveal(None)
+            await self._reveal()
 
     def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
         """Store the verdict, then open the envelope."""
@@ -278,11 +277,11 @@ class RoundScreen(Screen[None]):
         except ArenaError as fault:
             self._complain(fault)
             return
-        await self._reveal(verdict)
+        await self._reveal()
 
     # Revealing
 
-    async def _reveal(self, verdict: Verdict | None) -> None:
+    async def _reveal(self) -> None:
         if self._view is None:
             return
         try:
@@ -291,14 +290,11 @@ class RoundScreen(Screen[None]):
             self._complain(fault)
             self._enter(Phase.ASKING)
             return
-        winners = verdict.winners if verdict else ()
-        answers = {answer.seat: answer for answer in record.answers}
-        for seat, pane in zip(record.round.seats, self._row.panes, strict=True):
-            won = bool(winners) and len(winners) < len(self._row.panes) and seat.index in winners
-            pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
+        self._row.reveal(record)
         self._enter(Phase.REVEALED)
         next_ = f"{len(self._queue)} more wait.  enter: next" if self._queue else "enter: new prompt"
-        self.query_one(ProgressLine).sum_up(f"You said: {verdict}." if verdict else "Not rated.", next_)
+        said = f"You said: {record.vote.verdict}." if record.vote else "Not rated."
+        self.query_one(ProgressLine).sum_up(said, next_)
         self._refresh_board()
 
     def action_ask_again(self) -> None:
@@ -384,8 +380,11 @@ class RoundScreen(Screen[None]):
             return
         self._board = board
         if self.phase not in BLIND:
-            self.query_one(BoardPanel).show(board)
+            panel = self.query_one(BoardPanel)
+            panel.show(board)
             self._draw_phase()
+            if self.phase is Phase.REVEALED and not self.has_class("-wide"):
+                self.query_one(ProgressLine).add(panel.moved)
 
     def _refresh_hardware(self) -> None:
         if self.phase not in BLIND and self.has_class("-wide"):

@@ -34,6 +34,17 @@ class BoardPanel(Static):
         self._board, self._sealed = board, False
         self._draw()
 
+    @property
+    def moved(self) -> str:
+        """The scores that the last vote moved, in one line."""
+        lines = self._board.standings if self._board else ()
+        moves = [(line, self._moves.get(line.key, 0.0)) for line in lines]
+        return "  ".join(
+            f"{clean_line(line.model.partition('/')[2], 16)} {line.score:.0f} {_arrow(move)}"
+            for line, move in moves
+            if _arrow(move)
+        )
+
     def seal(self) -> None:
         """Hide names and scores while a round is blind."""
         self._sealed = True
@@ -81,7 +92,6 @@ def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
     scale = _scale(board) if board.standings else (0.0, 1.0)
     for line in board.standings:
         move = moves.get(line.key, 0.0)
-        arrow = f" {'▲' if move > 0 else '▼'}{abs(move):.0f}" if abs(move) >= 0.5 else ""
         name = clean_line(line.model, max(8, width - 18))
         score = f"{line.score:.0f}" if line.votes else "–"
         gap = max(1, width - 3 - Content(name).cell_length - len(score) - 6)
@@ -91,12 +101,16 @@ def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
                 (name, "bold"),
                 " " * gap,
                 (score, "bold"),
-                (f"{arrow:<6}", "$success" if move > 0 else "$error"),
+                (f" {_arrow(move):<5}", "$success" if move > 0 else "$error"),
             ),
             Content.assemble("   ", interval_bar(line.low, line.score, line.high, scale, max(8, width - 6))),
             Content.styled(f"   {_detail(line)}", "$text-muted"),
         ]
     return Content("\n").join(lines)
+
+
+def _arrow(move: float) -> str:
+    return f"{'▲' if move > 0 else '▼'}{abs(move):.0f}" if abs(move) >= 0.5 else ""
 
 
 def _detail(line: Standing) -> str:

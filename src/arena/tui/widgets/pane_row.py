@@ -9,6 +9,8 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from arena.core.ports import RoundRecord
+from arena.tui.revealing import figures, name_line
 from arena.tui.widgets.answer_pane import AnswerPane
 
 PANE_FROM = 36
@@ -48,6 +50,14 @@ class PaneRow(Vertical):
         with self.app.batch_update():
             for seat, text in released:
                 panes[seat].answer.append(text)
+
+    def reveal(self, record: RoundRecord) -> None:
+        """Open the envelope: who sat where, how fast, and who was preferred."""
+        answers = {answer.seat: answer for answer in record.answers}
+        winners = record.vote.verdict.winners if record.vote else ()
+        for seat, pane in zip(record.round.seats, self.panes, strict=True):
+            won = seat.index in winners and len(winners) < len(record.round.seats)
+            pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
 
     def to_the_top(self) -> None:
         """Show where the answers begin, unless the user has gone somewhere else in one."""

@@ -17,6 +17,7 @@ class ProgressLine(Static):
     def __init__(self) -> None:
         """An empty line."""
         super().__init__(markup=False, id="progress")
+        self._sum = Content("")
 
     def tell(self, *, started: bool, generated: bool) -> None:
         """`started`: text is shown; `generated`: every seat is done."""
@@ -31,4 +32,9 @@ class ProgressLine(Static):
 
     def sum_up(self, said: str, more: str) -> None:
         """The verdict, and what comes next."""
-        self.update(Content.assemble((said, "bold"), (f"  {more}", "$text-muted")))
+        self._sum = Content.assemble((said, "bold"), (f"  {more}", "$text-muted"))
+        self.update(self._sum)
+
+    def add(self, more: str) -> None:
+        """Put more behind the verdict."""
+        self.update(Content.assemble(self._sum, (f"  {more}", "$accent")))

@@ -14,8 +14,9 @@ DEMO = Path(arena.__file__).parent / "demo"
 TOOLS = Path(__file__).parents[1] / "tools" / "demo_models"
 NAMES = ("small", "medium", "large")
 MEGABYTE = 1_000_000
-LEAST_MARGIN = 12  # percentage points between neighbours
-LEAST_OF_LARGE = 80  # percent
+# Measured: 22.0, 69.5 and 82.0 percent. Other processors may round an answer or two differently.
+LEAST_MARGIN = 8  # percentage points between neighbours
+LEAST_OF_LARGE = 78  # percent
 
 TEXTS = [
     "What is 67 - 26?",

@@ -14,7 +14,7 @@ import arena.demo
 from arena.backends.llamacpp import LlamaCppBackend
 from arena.backends.scripted import Script, ScriptedBackend
 from arena.core.errors import ArenaError, SeatError
-from arena.core.events import Chunk, Usage
+from arena.core.events import Chunk, Sent, Usage
 from arena.core.models import Contestant, ModelRef, Sampling
 from arena.core.ports import Request
 from arena.core.prompts import Prompt
@@ -47,6 +47,10 @@ async def ask(backend, contestant, prompt=QUESTION):
     return [piece async for piece in backend.stream(Request(contestant, prompt, SAMPLING))]
 
 
+def text_of(pieces):
+    return "".join(piece.text for piece in pieces if isinstance(piece, Chunk))
+
+
 async def test_lists_models_that_it_then_finds(backend):
     found = await backend.models()
     assert len(found) >= 2
@@ -66,8 +70,11 @@ async def test_streams_text_and_then_exactly_one_usage(backend):
     (one, _) = await contestants(backend)
     await backend.prepare(one)
     pieces = await ask(backend, one)
-    assert "".join(piece.text for piece in pieces[:-1]).strip()
-    assert all(isinstance(piece, Chunk) for piece in pieces[:-1])
+    kinds = [type(piece) for piece in pieces]
+    assert kinds.count(Sent) <= 1
+    assert kinds[0] is Sent or Sent not in kinds
+    assert kinds.count(Usage) == 1
+    assert text_of(pieces).strip()
     usage = pieces[-1]
     assert isinstance(usage, Usage)
     assert usage.out_tokens
@@ -89,12 +96,13 @@ async def test_is_ready_at_once_when_prepared_twice(backend):
 async def test_an_answer_that_is_called_off_leaves_the_next_one_whole(backend):
     (one, _) = await contestants(backend)
     other = Prompt("What is the capital of France?")
-    expected = [piece.text for piece in (await ask(backend, one, other))[:-1]]
+    expected = text_of(await ask(backend, one, other))
     async with aclosing(backend.stream(Request(one, QUESTION, SAMPLING))) as pieces:
-        async for _ in pieces:
-            break
+        async for piece in pieces:
+            if isinstance(piece, Chunk):
+                break
     again = await ask(backend, one, other)
-    assert [piece.text for piece in again[:-1]] == expected, "nothing of the old answer is left on the wire"
+    assert text_of(again) == expected, "nothing of the old answer is left on the wire"
     assert isinstance(again[-1], Usage)
 
 
@@ -122,8 +130,7 @@ async def test_closing_twice_does_no_harm(backend):
 
 async def test_the_seed_decides_the_answer(backend):
     (one, _) = await contestants(backend)
-    first, second = await ask(backend, one), await ask(backend, one)
-    assert [piece.text for piece in first[:-1]] == [piece.text for piece in second[:-1]]
+    assert text_of(await ask(backend, one)) == text_of(await ask(backend, one))
 
 
 async def test_a_scripted_fault_is_a_seat_error():
@@ -149,3 +156,14 @@ async def test_a_file_that_is_no_model_is_said_in_words(tmp_path, name, content,
     with pytest.raises(ArenaError, match=says) as caught:
         await LlamaCppBackend(DEMO).find(ModelRef.parse(str(path)))
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["~nobody-at-all/x.gguf", "loop.gguf", "a\0b.gguf"])
+async def test_a_path_that_leads_nowhere_is_said_in_words(tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop.gguf").symlink_to(tmp_path / "loop.gguf")
+    with pytest.raises(ArenaError) as caught:
+        await LlamaCppBackend(DEMO).find(ModelRef.parse(name))
+    assert caught.value.hint
+    listed = await LlamaCppBackend(DEMO, [tmp_path]).models()
+    assert len(listed) == 4, "one bad link hides no other model"

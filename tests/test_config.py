@@ -37,6 +37,13 @@ def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path):
         ("[sampling]\ntemprature = 1", "line 2: .* Did you mean temperature"),
         ("[sampling]\ntop_k = 1.5", "whole number"),
         ("[sampling]\ntemperature = -1", "0 or more"),
+        ("[sampling]\ntemperature = nan", "0 or more"),
+        ("[sampling]\ncontext = 0", "16 or more"),
+        ("[sampling]\nmax_tokens = 0", "1 or more"),
+        ("[sampling]\nseed = 99999999999999999999", "can't be"),
+        ("seats = 2.0", "seats can't be 2.0"),
+        ('gguf_folders = ["~nobody-at-all/x"]', "can't be"),
+        ('db = "a\\u0000b"', "can't be"),
         ("pace = ", "not valid TOML"),
     ],
 )
@@ -59,3 +66,5 @@ def test_a_wrong_environment_variable_is_named():
         load(environ={"ARENA_PACE": "slow"})
     with pytest.raises(UsageError, match="ARENA_SEATS"):
         load(environ={"ARENA_SEATS": "many"})
+    with pytest.raises(UsageError, match="ARENA_SEATS"):
+        load(environ={"ARENA_SEATS": "²"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -13,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.backends.scripted import Script, ScriptedBackend
-from arena.core.errors import UsageError
+from arena.core.errors import SeatError, UsageError
 from arena.core.events import Chunk, Closed, Delta, Failed, Opened, Usage
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.prompts import Prompt
 from arena.core.rounds import Outcome, Pace, Round, RoundState, Schedule, Seat
 from arena.core.timing import DEFINITIONS, Metrics
 from arena.engine.deal import deal
-from arena.engine.pace import Pacer
+from arena.engine.pace import LAG, Pacer
 from arena.engine.play import Play, verdict_on
 from arena.engine.recorder import Recorder
 from arena.engine.room import Room
@@ -141,7 +142,9 @@ async def play(scripts, **options):
     """Play scripts; returns answers and events."""
     heard, kept = [], []
     backend = ScriptedBackend(scripts)
-    game = Play(round_of(scripts, **options), {"scripted": backend}, heard.append, kept.append)
+    game = Play(
+        round_of(scripts, **options), {"scripted": backend}, heard.append, lambda answer, _: kept.append(answer)
+    )
     answers = await game.run()
     assert sorted(kept, key=lambda answer: answer.seat) == list(answers)
     return answers, heard
@@ -180,7 +183,7 @@ async def test_an_unforeseen_fault_of_a_backend_is_a_sentence_too():
             raise RuntimeError("boo")
 
     scripts = {"one": Script(), "two": Script()}
-    game = Play(round_of(scripts), {"scripted": Broken(scripts)}, lambda _: None, lambda _: None)
+    game = Play(round_of(scripts), {"scripted": Broken(scripts)}, lambda _: None, lambda *_: None)
     answers = await game.run()
     assert all("RuntimeError: boo" in answer.error for answer in answers)
 
@@ -188,7 +191,9 @@ async def test_an_unforeseen_fault_of_a_backend_is_a_sentence_too():
 async def test_calling_off_keeps_what_was_said():
     kept = []
     scripts = {"two": Script(), "one": Script(["word "] * 1000, 0.005)}
-    game = Play(round_of(scripts), {"scripted": ScriptedBackend(scripts)}, lambda _: None, kept.append)
+    game = Play(
+        round_of(scripts), {"scripted": ScriptedBackend(scripts)}, lambda _: None, lambda answer, _: kept.append(answer)
+    )
     task = asyncio.create_task(game.run())
     await asyncio.sleep(0.2)
     task.cancel()
@@ -206,10 +211,54 @@ async def test_stamps_are_those_of_arrival():
 
 
 async def test_a_stamp_of_the_engine_itself_is_taken_over():
-    chunks = [Chunk("a", at_ns=5 * MS), Chunk("b", at_ns=25 * MS)]
+    soon = time.monotonic_ns() + 1000 * MS
+    chunks = [Chunk("a", at_ns=soon), Chunk("b", at_ns=soon + 20 * MS)]
     answers, heard = await play({"one": Script(chunks), "two": Script()})
-    assert [event.at_ns for event in heard if event.seat == 0 and isinstance(event, Delta)] == [5 * MS, 25 * MS]
+    assert [event.at_ns for event in heard if event.seat == 0 and isinstance(event, Delta)] == [soon, soon + 20 * MS]
     assert answers[0].metrics.max_gap_ms == 20.0
+
+
+def test_a_stamp_from_before_the_request_makes_no_negative_time():
+    got = record([(50, "a", "answer"), (40, "b", "answer")], open_at=100).metrics
+    assert (got.ttft_ms, got.e2e_ms, got.max_gap_ms) == (0.0, 0.0, 0.0)
+
+
+def test_the_decode_rate_counts_from_the_first_token_also_where_it_shows_nothing():
+    usage = Usage(out_tokens=11, first_ns=100 * MS, last_ns=200 * MS)
+    got = record([(150, "한", "answer"), (200, "글", "answer")], open_at=90, usage=usage).metrics
+    assert got.decode_tps == pytest.approx(100.0)
+
+
+async def test_who_streamed_beside_whom_is_kept():
+    kept = {}
+    scripts = {"one": Script(["a"] * 5, 0.02), "two": Script(["b"] * 5, 0.02)}
+    dealt = round_of(scripts, Schedule.TOGETHER)
+    await Play(
+        dealt,
+        {"scripted": ScriptedBackend(scripts)},
+        lambda _: None,
+        lambda answer, company: kept.update({answer.seat: set(company)}),
+    ).run()
+    one, two = (seat.contestant.fingerprint for seat in dealt.seats)
+    assert kept == {0: {two}, 1: {one}}
+
+
+async def test_together_nobody_begins_while_another_is_being_loaded():
+    class SlowLoad(ScriptedBackend):
+        async def prepare(self, contestant):
+            await asyncio.sleep(0.1)
+            if contestant.ref.name == "two":
+                raise SeatError("It does not load.")
+            return await super().prepare(contestant)
+
+    scripts = {"one": Script(), "two": Script(), "three": Script()}
+    heard = []
+    backend = SlowLoad(scripts)
+    game = Play(round_of(scripts, Schedule.TOGETHER), {"scripted": backend}, heard.append, lambda *_: None)
+    await game.run()
+    opened = [event.at_ns for event in heard if isinstance(event, Opened)]
+    assert len(opened) == 2, "the one that failed holds nobody up"
+    assert min(opened) - game._began_ns > 290 * MS
 
 
 def test_the_room_is_a_thread_of_its_own_and_cleans_up():
@@ -247,7 +296,7 @@ def shown(pacer, seconds):
 
 
 def test_even_shows_nothing_until_every_seat_has_text():
-    pacer = Pacer(2, Pace.EVEN, rate=1e9)
+    pacer = Pacer(2, Pace.EVEN, rate=1e9, lag=0)
     stream(pacer, 0, "long answer")
     pacer.feed(Closed(0, 0))
     assert shown(pacer, 0) == {}
@@ -260,6 +309,18 @@ def test_thinking_is_never_shown_while_blind():
     pacer = Pacer(2, Pace.LIVE)
     pacer.feed(Delta(0, 0, "secret", "thought"))
     assert shown(pacer, 0) == {}
+
+
+def test_a_pane_in_the_middle_of_its_stream_ends_where_the_others_do():
+    pacer = Pacer(2, Pace.EVEN, rate=1e9)
+    stream(pacer, 0, "x" * 500)
+    pacer.feed(Closed(0, 0))
+    shown(pacer, 0)
+    total = 0
+    for step in range(1, 60):
+        stream(pacer, 1, "token " * 2)
+        total += len(shown(pacer, step).get(1, ""))
+        assert total == max(0, 12 * step - LAG), "never up to the edge of the last token"
 
 
 def test_whole_shows_all_at_once():

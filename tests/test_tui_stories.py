@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from arena.backends.scripted import Script
 from arena.core.prompts import Prompt
 from arena.core.rounds import RoundState
+from arena.core.votes import Verdict
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
 from arena.tui.screens.board import BoardScreen
@@ -267,3 +269,82 @@ async def test_when_nobody_can_play_the_first_screen_says_why(tmp_path):
     with arena_on(tmp_path, cast) as arena:
         async with ArenaApp(arena).run_test(size=(80, 24)) as pilot:
             await until(pilot, lambda: "No model can play here. The engine is not installed." in screen_text(pilot))
+
+
+async def test_keys_that_are_pressed_twice_play_and_vote_once(tmp_path):
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
+            await pilot.press(*"why?", "enter", "enter", "escape", "l", "m", "h")
+            await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTING)
+            assert len(arena.history().result()) == 1
+            await pilot.press("a", "P", "b", "a")
+            await revealed(pilot)
+            assert "You said: a." in screen_text(pilot)
+            await pilot.press("r", "r")
+            await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTING)
+            assert len(arena.history().result()) == 2
+
+
+async def test_a_vote_is_kept_when_the_user_leaves_at_once(tmp_path):
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await ask(pilot)
+            arena._desk.do(lambda _: time.sleep(0.5))  # the desk is busy, as with a board
+            await pilot.press("a", "q")
+    with arena_on(tmp_path) as again:
+        assert again.board().result().votes == 1
+        assert again.history().result()[0].models, "and its names are out"
+
+
+async def test_a_vote_that_was_cast_elsewhere_is_shown_and_nothing_breaks(tmp_path):
+    with arena_on(tmp_path) as arena, arena_on(tmp_path) as elsewhere:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45), notifications=True) as pilot:
+            await ask(pilot)
+            elsewhere.cast(pilot.app.screen._view.id, Verdict.parse("b", 2)).result()
+            await pilot.press("a")
+            await revealed(pilot)
+            assert "You said: b." in screen_text(pilot)
+            assert "locked" in screen_text(pilot)
+
+
+async def test_escape_while_complete_answers_are_still_being_shown_goes_to_the_vote(tmp_path):
+    long = {name: Script(["word " * 400], info=script.info) for name, script in CAST.items()}
+    with arena_on(tmp_path, long) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
+            await pilot.press(*"why?", "enter")
+            await until(pilot, lambda: pilot.app.screen.phase is Phase.ANSWERING)
+            screen = pilot.app.screen
+            await until(pilot, lambda: screen._playing and screen._playing.done() and screen._pacer.generated)
+            await pilot.press("escape")
+            await until(pilot, lambda: screen.phase is Phase.VOTING)
+
+
+async def test_leaving_in_the_middle_of_a_round_closes_it(tmp_path):
+    slow = {name: Script(["word "] * 500, 0.02, info=script.info) for name, script in CAST.items()}
+    with arena_on(tmp_path, slow) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
+            await pilot.press(*"why?", "enter")
+            await until(pilot, lambda: pilot.app.screen.phase is Phase.ANSWERING)
+            await pilot.pause(0.2)
+            await pilot.press("q")
+    with arena_on(tmp_path) as again:
+        (line,) = again.history().result()
+        assert line.state is RoundState.VOID
+        record = again.reveal(line.id).result()
+        assert any(answer.text.startswith("word ") for answer in record.answers), "what was said is kept"
+
+
+async def test_rounds_are_judged_where_no_model_can_play(tmp_path):
+    with arena_on(tmp_path) as arena:
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+        view = arena.deal(Prompt("judge me"), infos).result()
+        arena.play(view.id, lambda _: None).result()
+    ghost = {"ghost": Script(info=replace(CAST["zephyr-9b"].info, note="The engine is not installed."))}
+    with arena_on(tmp_path, ghost) as arena:
+        async with ArenaApp(arena, judge=True).run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "judge me" in screen_text(pilot))
+            await pilot.press("a")
+            await revealed(pilot)

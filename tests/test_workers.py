@@ -26,6 +26,7 @@ from arena.core.ports import Request
 from arena.core.prompts import Prompt
 from arena.core.rounds import Outcome, RoundState
 from arena.core.votes import Verdict
+from arena.engine.play import hear
 from arena.wiring import Arena
 
 pytestmark = [
@@ -34,6 +35,7 @@ pytestmark = [
 ]
 DEMO = Path(arena.demo.__file__).parent
 LONG = Sampling(seed=3, max_tokens=400, context=512, temperature=2.0)
+SHORT = Sampling(seed=3, max_tokens=40, context=512, temperature=0)
 STORY = Prompt("Tell me a long story about a fox, a lantern and a river.")
 
 
@@ -122,6 +124,57 @@ async def test_a_prompt_that_is_too_long_is_said_with_numbers():
             pass
     answer = [piece async for piece in backend.stream(Request(one, STORY, LONG))]
     assert len(answer) > 1, "the worker is still good"
+    await backend.close()
+
+
+async def test_a_late_cancel_hits_no_later_answer_and_no_later_answer_is_an_old_one():
+    backend = LlamaCppBackend(DEMO)
+    one = Contestant.of((await backend.models())[0], SHORT)
+    capital, total = Prompt("What is the capital of France?"), Prompt("What is 12 + 7?")
+
+    def go_on(pid):
+        if psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGCONT)
+
+    async def said(prompt):
+        return "".join(
+            [piece.text async for piece in backend.stream(Request(one, prompt, SHORT)) if hasattr(piece, "text")]
+        )
+
+    expected = await said(total)
+    for stalled in (0.0, 0.1, 3.0):  # longer than the patience with a worker that does not end
+        (worker,) = backend._workers.values()
+        os.kill(worker.pid, signal.SIGSTOP)
+        story = asyncio.ensure_future(said(capital))
+        await asyncio.sleep(0.05)
+        story.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await story
+        asyncio.get_running_loop().call_later(stalled, go_on, worker.pid)
+        assert await said(total) == expected
+    await backend.close()
+
+
+async def test_closing_ends_every_worker():
+    backend = LlamaCppBackend(DEMO)
+    for info in await backend.models():
+        await backend.prepare(Contestant.of(info, LONG))
+    assert len(workers_of(os.getpid())) == 3
+    await backend.close()
+    assert workers_of(os.getpid()) == []
+
+
+async def test_the_clock_of_an_answer_starts_when_its_request_goes_out():
+    backend = LlamaCppBackend(DEMO)
+    one = Contestant.of((await backend.models())[0], LONG)
+    await backend.prepare(one)
+    began = time.monotonic_ns()
+    first, second = await asyncio.gather(*(hear(backend, Request(one, STORY, LONG)) for _ in range(2)))
+    whole_ms = (time.monotonic_ns() - began) / 1e6
+    later = max((first, second), key=lambda answer: answer.metrics.queue_ms)
+    assert later.metrics.queue_ms > 0
+    assert later.metrics.e2e_ms + later.metrics.queue_ms <= whole_ms + 1
+    assert later.metrics.ttft_ms < later.metrics.queue_ms, "waiting for the other one is no time to first token"
     await backend.close()
 
 

@@ -16,6 +16,8 @@ from arena.core.models import Sampling
 from arena.core.rounds import Pace, Schedule
 
 _APP = "arena"
+_LEAST = {"max_tokens": 1, "context": 16}
+_MOST = 2**31 - 1
 Where = Callable[[str], str]
 """Names the place in which a key was set."""
 
@@ -59,7 +61,7 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
         settings = _from_file(settings, path)
     for name in ("pace", "schedule", "seats", "theme", "db"):
         if value := environ.get(f"ARENA_{name.upper()}"):
-            number = int(value) if name == "seats" and value.isdigit() else value
+            number = int(value) if name == "seats" and value.isascii() and value.isdecimal() else value
             settings = _set(settings, name, number, lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
 
@@ -101,16 +103,26 @@ def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
             raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is one of: {choices}.")
         return kind(value)
     if key == "seats":
-        if value not in (2, 3):
+        if type(value) is not int or value not in (2, 3):
             raise UsageError(f"{where}: seats can't be {value!r}.", "A round has 2 or 3.")
         return value
     if key == "gguf_folders":
         if not (isinstance(value, list) and all(isinstance(folder, str) for folder in value)):
             raise UsageError(f"{where}: gguf_folders must be a list of folders.", 'Write gguf_folders = ["~/models"].')
-        return tuple(Path(folder).expanduser() for folder in value)
+        return tuple(_path(folder, key, where) for folder in value)
     if not isinstance(value, str):
         raise UsageError(f"{where}: {key} must be text, not {value!r}.", f'Write {key} = "...".')
-    return Path(value).expanduser() if key in ("db", "prompts_folder") else value
+    return _path(value, key, where) if key in ("db", "prompts_folder") else value
+
+
+def _path(text: str, key: str, where: str) -> Path:
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # the home of nobody
+        path = None
+    if path is None or "\0" in text:
+        raise UsageError(f"{where}: {key} can't be {text!r}.", "Write the path of a file or folder.")
+    return path
 
 
 def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa: ANN401
@@ -122,10 +134,11 @@ def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa
             close = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
             raise UsageError(f"{where(name)}: there is no sampling setting '{name}'.", hint)
-        whole = isinstance(getattr(sampling, name), int)
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < 0:
+        whole, least = isinstance(getattr(sampling, name), int), _LEAST.get(name, 0)
+        right = not isinstance(value, bool) and isinstance(value, int if whole else int | float)
+        if not right or not least <= value <= _MOST:  # NaN is in no range
             kind = "a whole number" if whole else "a number"
-            raise UsageError(f"{where(name)}: {name} can't be {value!r}.", f"It is {kind}, 0 or more.")
+            raise UsageError(f"{where(name)}: {name} can't be {value!r}.", f"It is {kind}, {least} or more.")
         sampling = replace(sampling, **{name: value})
     return sampling
 

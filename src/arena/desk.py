@@ -27,16 +27,26 @@ class Desk:
         self._ledger: SqliteLedger | None = None
 
     def do(self, work: Callable[[SqliteLedger], T]) -> Future[T]:
-        """Run `work` on the ledger. What it wrote is on the disk when the future is done; it may raise ArenaError."""
+        """Run `work` on the ledger. What it wrote is on the disk when the future is done; it may raise ArenaError.
 
-        def run() -> T:
-            if self._ledger is None:
-                from arena.store.ledger import SqliteLedger  # noqa: PLC0415 - not for commands without a database
+        It can't be called off: who cancels the future only ceases to wait. A vote that was cast is stored, also when
+        the user leaves at once.
+        """
+        promise: Future[T] = Future()
+        promise.set_running_or_notify_cancel()
 
-                self._ledger = SqliteLedger(self._path)
-            return work(self._ledger)
+        def run() -> None:
+            try:
+                if self._ledger is None:
+                    from arena.store.ledger import SqliteLedger  # noqa: PLC0415 - not for commands without a database
 
-        return self._thread.submit(run)
+                    self._ledger = SqliteLedger(self._path)
+                promise.set_result(work(self._ledger))
+            except BaseException as fault:  # noqa: BLE001 - it is handed on to who waits
+                promise.set_exception(fault)
+
+        self._thread.submit(run)
+        return promise
 
     def close(self) -> None:
         """Finish what was asked for, and close the database. May be called twice."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Emit = Callable[[StreamEvent], None]
+_IN_WORK = (RoundState.PLANNED, RoundState.GENERATING)
 
 
 class Arena:
@@ -61,6 +62,8 @@ class Arena:
         self._clock = clock
         self._room = Room()
         self._desk = Desk(settings.db)
+        self._playing = asyncio.Lock()
+        """Two rounds at once would spoil each other's clocks."""
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
         self.watch = Watch(settings.sampling.context, probe)
         self.lineup = Lineup(
@@ -151,29 +154,43 @@ class Arena:
         return self._room.submit(self._story(*self._sealed[round_id], emit))
 
     async def _story(self, sealed: Round, infos: Sequence[ModelInfo], emit: Emit) -> Played:
+        # What is asked of the desk is done, whatever becomes of this story.
         kept = [self._desk.do(lambda ledger: ledger.begin_round(sealed.id))]
 
-        def keep(answer: Answer) -> None:
-            kept.append(self._desk.do(lambda ledger: ledger.save_answer(sealed.id, answer)))
+        def keep(answer: Answer, company: Iterable[str]) -> None:
+            beside = tuple(company)
+            kept.append(self._desk.do(lambda ledger: ledger.save_answer(sealed.id, answer, ran_alongside=beside)))
 
+        state: RoundState = RoundState.VOID
+        flags: tuple[str, ...] = ("cancelled",)
         try:
-            roomy = await self.lineup.make_room(infos)
-            play = Play(sealed, self.lineup.backends, emit, keep, self._clock, keep_loaded=roomy)
-            answers = await play.run()
-        except asyncio.CancelledError:
-            self._desk.do(lambda ledger: ledger.close_round(sealed.id, RoundState.VOID, ("cancelled",)))
-            raise
+            async with self._playing:
+                roomy = await self.lineup.make_room(infos)
+                play = Play(sealed, self.lineup.backends, emit, keep, self._clock, keep_loaded=roomy)
+                answers = await play.run()
+            state, flags = verdict_on(answers)
+        finally:
+            kept.append(self._desk.do(lambda ledger: ledger.close_round(sealed.id, state, flags)))
         for saved in kept:
             await asyncio.wrap_future(saved)
-        state, flags = verdict_on(answers)
-        await asyncio.wrap_future(self._desk.do(lambda ledger: ledger.close_round(sealed.id, state, flags)))
         return Played(state, answers)
 
     # Votes
 
-    def cast(self, round_id: str, verdict: Verdict, decided_ms: int | None = None, note: str = "") -> Future[None]:
-        """Store a vote; when the future is done it is on the disk. Raises ArenaError."""
-        return self._desk.do(lambda ledger: ledger.cast(Vote(round_id, verdict, decided_ms=decided_ms, note=note)))
+    def cast(
+        self, round_id: str, verdict: Verdict, decided_ms: int | None = None, note: str = ""
+    ) -> Future[RoundRecord]:
+        """Store a vote, which locks it, and open the envelope: who sat where, with all metrics. Raises ArenaError.
+
+        One errand: a vote without its reveal would stay sealed in the history for ever.
+        """
+
+        def vote_and_open(ledger: SqliteLedger) -> RoundRecord:
+            ledger.cast(Vote(round_id, verdict, decided_ms=decided_ms, note=note))
+            ledger.mark_revealed(round_id)
+            return ledger.round(round_id)
+
+        return self._desk.do(vote_and_open)
 
     def peek(self, round_id: str) -> Future[RoundRecord]:
         """Open the envelope before the vote: the round is unblinded from then on and never rated."""
@@ -243,7 +260,10 @@ def _as_far_as_open(ledger: SqliteLedger, round_id: str) -> RoundRecord | Sealed
         return ledger.revealed(round_id)
     except SealedError:
         view = ledger.view(round_id)
-        return SealedRound(view, ledger.round(view.id).state, ledger.sealed_answers(view.id))
+        state = ledger.round(view.id).state
+        # Which seats have answered already would tell the running order.
+        answers = () if state in _IN_WORK else ledger.sealed_answers(view.id)
+        return SealedRound(view, state, answers)
 
 
 def _own_backends(settings: Settings) -> list[Backend]:

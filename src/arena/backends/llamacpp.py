@@ -7,14 +7,16 @@ import importlib.util
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from arena.backends.thinking import ThoughtSplitter
 from arena.backends.worker import Worker
 from arena.core.errors import ArenaError, SeatError
-from arena.core.events import Chunk, Usage
+from arena.core.events import Chunk, Piece, Sent, Usage
 from arena.core.gguf import quick_digest, read_header
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
+from arena.core.text import clean_line
 
 _NO_ENGINE = 'The embedded engine is not installed: pip install "local-arena[embedded]".'
 _FIRST_PART = "-00001-of-"
@@ -60,9 +62,11 @@ class LlamaCppBackend:
         key = (await self._path(contestant.ref), contestant.context)
         async with self._loading:
             worker = self._workers.pop(key, None)
-            if worker is not None and worker.alive:
+            if worker is not None and (worker.busy.locked() or await worker.settled()):
                 self._workers[key] = worker  # the youngest again
                 return 0.0
+            if worker is not None:
+                await worker.stop()
             await self._make_room()
             worker = await Worker.start()
             try:
@@ -73,7 +77,7 @@ class LlamaCppBackend:
             self._workers[key] = worker
             return load_ms
 
-    async def stream(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Chunks, then Usage. Closing the iterator cancels between two tokens. Raises SeatError."""
         await self.prepare(request.contestant)
         worker = self._workers[await self._path(request.contestant.ref), request.contestant.context]
@@ -85,6 +89,7 @@ class LlamaCppBackend:
                 async for event in events:
                     if event["event"] == "start":
                         splitter = ThoughtSplitter(inside=event["thinking"])
+                        yield Sent(event["at_ns"])
                     elif event["event"] == "delta":
                         last_ns = event["at_ns"]
                         for kind, text in splitter.feed(event["text"]):
@@ -107,8 +112,9 @@ class LlamaCppBackend:
 
     async def close(self) -> None:
         """End every worker."""
-        for key in tuple(self._workers):
-            await self._drop(key)
+        workers = list(self._workers.values())
+        self._workers.clear()
+        await asyncio.gather(*(worker.stop() for worker in workers), return_exceptions=True)
 
     async def _make_room(self) -> None:
         """End the oldest idle workers until another one may be kept. One that answers is never ended."""
@@ -143,9 +149,13 @@ class LlamaCppBackend:
 
     def _describe(self, path: Path, endpoint: str) -> ModelInfo:
         """Read the header. Raises ArenaError with a sentence about what is wrong with the file."""
-        path = path.expanduser().resolve()
-        header = read_header(path)
-        stat = path.stat()
+        try:
+            path = path.expanduser().resolve()
+            header = read_header(path)
+            stat = path.stat()
+        except (OSError, RuntimeError, ValueError) as fault:  # a user that is not there, a loop of links, a NUL
+            why = clean_line(str(fault), 100)
+            raise ArenaError(f"{clean_line(str(path))} can't be opened: {why}.", "Name another file.") from fault
         key = (str(path), stat.st_size, stat.st_mtime_ns)
         if key not in self._infos:
             ref = ModelRef(endpoint, path.stem.split(_FIRST_PART)[0], quick_digest(path))
@@ -165,17 +175,19 @@ class LlamaCppBackend:
         return info
 
 
-def _usage(done: dict[str, float]) -> Usage:
-    gaps = int(done["out_tokens"]) - 1
-    rate = gaps / done["decode_ms"] * 1000 if gaps > 0 and done["decode_ms"] > 0 else None
+def _usage(done: dict[str, Any]) -> Usage:
+    gaps, decode_ms = done["out_tokens"] - 1, (done["last_ns"] - done["first_ns"]) / 1e6
+    told = done["out_tokens"] > 0
     return Usage(
-        prompt_tokens=int(done["prompt_tokens"]),
+        prompt_tokens=done["prompt_tokens"],
         cached_tokens=0,
-        out_tokens=int(done["out_tokens"]),
-        prompt_ms=done["prompt_ms"],
-        decode_ms=done["decode_ms"],
-        decode_tps=rate,
-        finish=str(done["finish"]),
+        out_tokens=done["out_tokens"],
+        prompt_ms=(done["first_ns"] - done["began_ns"]) / 1e6 if told else None,
+        decode_ms=decode_ms,
+        decode_tps=gaps / decode_ms * 1000 if gaps > 0 and decode_ms > 0 else None,
+        first_ns=done["first_ns"] if told else None,
+        last_ns=done["last_ns"] if told else None,
+        finish=done["finish"],
         source="server",
     )
 

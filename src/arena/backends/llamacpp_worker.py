@@ -1,7 +1,11 @@
 """The child process that holds one model: JSON lines in on stdin, JSON lines out on stdout.
 
-In:   {"op": "load", "path", "context"}, {"op": "generate", "system", "prompt", "sampling"}, {"op": "cancel"}
-Out:  ready (load_ms), start (thinking), delta (text, at_ns), done (counts and times), error (kind, text)
+In:   {"op": "load", "path", "context"}, {"op": "generate", "id", "system", "prompt", "sampling"},
+      {"op": "cancel", "id"}
+Out:  ready (load_ms), start (thinking, at_ns), delta (text, at_ns), done (counts and times), error (kind, text)
+
+What belongs to an answer carries its id: ids only grow, so a late cancel hits no later answer, and a late event of an
+answer that was called off is told from those of the next.
 
 The path comes over the pipe and not in the command line, so that a process list names no model. When stdin ends, the
 parent is gone and the worker leaves at once, also in the middle of a load.
@@ -30,7 +34,7 @@ class Wire:
         self._out: TextIO = os.fdopen(os.dup(1), "w", encoding="ascii")
         os.dup2(2, 1)
         self.orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self.cancelled = threading.Event()
+        self.cancelled_up_to = 0
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, event: str, **facts: object) -> None:
@@ -42,7 +46,7 @@ class Wire:
         for line in sys.stdin:
             order = json.loads(line)
             if order["op"] == "cancel":
-                self.cancelled.set()
+                self.cancelled_up_to = order["id"]
             else:
                 self.orders.put(order)
         os._exit(0)
@@ -123,39 +127,40 @@ class Model:
 
 def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
     """Answer one prompt: deltas, then `done` with what was counted."""
-    sampling = order["sampling"]
+    sampling, number = order["sampling"], order["id"]
     tokens, thinking = model.tokens(order["system"], order["prompt"])
     room = model.llm.n_ctx() - len(tokens)
     if room <= 0:
         text = f"The prompt has {len(tokens)} tokens, and the context holds {model.llm.n_ctx()}."
-        wire.send("error", kind="context", text=text)
+        wire.send("error", id=number, kind="context", text=text)
         return
     limit, finish, count = min(sampling["max_tokens"], room), "stop", 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     began = first = last = time.monotonic_ns()
-    wire.send("start", thinking=thinking)
+    wire.send("start", id=number, thinking=thinking, at_ns=began)
     for token in model.generate(tokens, sampling):
         last = time.monotonic_ns()
         first = last if count == 0 else first
         count += 1
         if text := decoder.decode(model.llm.detokenize([token])):
-            wire.send("delta", text=text, at_ns=last)
-        if wire.cancelled.is_set():
+            wire.send("delta", id=number, text=text, at_ns=last)
+        if wire.cancelled_up_to >= number:
             finish = "cancelled"
             break
         if count >= limit:
             finish = "length"
             break
     if text := decoder.decode(b"", final=True):
-        wire.send("delta", text=text, at_ns=last)
-    decode_ms = (last - first) / 1e6
+        wire.send("delta", id=number, text=text, at_ns=last)
     wire.send(
         "done",
+        id=number,
         finish=finish,
         prompt_tokens=len(tokens),
         out_tokens=count,
-        prompt_ms=(first - began) / 1e6 if count else None,
-        decode_ms=decode_ms,
+        began_ns=began,
+        first_ns=first,
+        last_ns=last,
     )
 
 
@@ -164,7 +169,6 @@ def serve(wire: Wire) -> None:
     model: Model | None = None
     while True:
         order = wire.orders.get()
-        wire.cancelled.clear()
         try:
             if order["op"] == "load":
                 began = time.monotonic_ns()
@@ -175,7 +179,7 @@ def serve(wire: Wire) -> None:
         except ImportError as fault:
             wire.send("error", kind="import", text=str(fault))
         except Exception as fault:  # noqa: BLE001 - the boundary of a seat: the parent makes a sentence of it
-            wire.send("error", kind=order["op"], text=f"{type(fault).__name__}: {fault}")
+            wire.send("error", id=order.get("id", 0), kind=order["op"], text=f"{type(fault).__name__}: {fault}")
 
 
 if __name__ == "__main__":

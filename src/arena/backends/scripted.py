@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
 from arena.core.errors import ArenaError, SeatError
-from arena.core.events import Chunk, Usage
+from arena.core.events import Chunk, Piece, Usage
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
 
@@ -54,7 +54,7 @@ class ScriptedBackend:
         self.loaded.add(contestant.ref.name)
         return self._scripts[contestant.ref.name].load_ms
 
-    async def stream(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """The chunks of the script, then Usage with one token a chunk."""
         script = self._scripts[request.contestant.ref.name]
         for index, piece in enumerate(script.chunks):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arena.core.events import Kind
 
-_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<|channel|>analysis<|message|>", "<|end|>"))
+_TAGS = (("<think>", "</think>"), ("<thinking>", "</thinking>"))
 
 
 class ThoughtSplitter:

@@ -33,6 +33,8 @@ class Worker:
         self._drain = asyncio.create_task(self._read_stderr())
         self.busy = asyncio.Lock()
         """Held while an answer runs: one at a time."""
+        self._number = 0
+        self._answering = False
 
     @classmethod
     async def start(cls) -> Worker:
@@ -68,21 +70,26 @@ class Worker:
     async def generate(
         self, system: str, prompt: str, sampling: dict[str, Any]
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The worker's events `start`, `delta`, `done`, as they come. Raises SeatError."""
-        await self._send(op="generate", system=system, prompt=prompt, sampling=sampling)
-        over = False
+        """The worker's events `start`, `delta`, `done`, as they come. Raises SeatError. Closing it calls it off."""
+        self._number += 1
+        await self._send(op="generate", id=self._number, system=system, prompt=prompt, sampling=sampling)
+        self._answering = True
         try:
-            while not over:
-                try:
-                    event = await self._receive()
-                except SeatError:
-                    over = True  # an `error` ends an answer as `done` does: there is nothing to call off
-                    raise
-                over = event["event"] == "done"
-                yield event
+            while self._answering:
+                yield await self._receive()
         finally:
-            if not over and self.alive:
-                await self._stop_answering()
+            if self._answering:
+                self._call_off()
+
+    async def settled(self) -> bool:
+        """Wait until an answer that was called off has ended. False when that takes too long: end the worker then."""
+        try:
+            async with asyncio.timeout(_GRACE_S):
+                while self._answering:
+                    await self._receive()
+        except (SeatError, TimeoutError):
+            return not self._answering and self.alive
+        return self.alive
 
     async def stop(self) -> None:
         """End the process, gently first. Its memory returns with it."""
@@ -94,18 +101,13 @@ class Worker:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        await self._drain
+        await asyncio.wait({self._drain})
 
-    async def _stop_answering(self) -> None:
-        """Cancel between two tokens and read up to the end, so that the next answer starts on a clean pipe."""
-        with contextlib.suppress(SeatError):
-            await self._send(op="cancel")
-            async with asyncio.timeout(_GRACE_S):
-                while (await self._receive())["event"] != "done":
-                    pass
-            return
-        if self.alive:
-            self._process.kill()
+    def _call_off(self) -> None:
+        """Cancel between two tokens. Nothing is waited for here: whoever calls off must not be held up."""
+        if self._process.stdin is not None and self.alive:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._process.stdin.write(json.dumps({"op": "cancel", "id": self._number}).encode() + b"\n")
 
     async def _send(self, **order: object) -> None:
         if self._process.stdin is None or not self.alive:
@@ -117,15 +119,21 @@ class Worker:
             raise await self._death() from None
 
     async def _receive(self) -> dict[str, Any]:
-        """The next event. Raises SeatError for an `error` event and when the process is gone."""
+        """The next event of the answer at hand. Raises SeatError for an `error` event and when the process is gone."""
         assert self._process.stdout is not None  # noqa: S101 - it was started with pipes
-        line = await self._process.stdout.readline()
-        if not line:
-            raise await self._death()
-        event: dict[str, Any] = json.loads(line)
-        if event["event"] == "error":
-            raise self._fault(event["kind"], event["text"])
-        return event
+        while True:
+            line = await self._process.stdout.readline()
+            if not line:
+                self._answering = False
+                raise await self._death()
+            event: dict[str, Any] = json.loads(line)
+            if event.get("id", self._number) != self._number:
+                continue  # of an answer that was called off
+            if event["event"] in ("done", "error"):
+                self._answering = False
+            if event["event"] == "error":
+                raise self._fault(event["kind"], event["text"])
+            return event
 
     async def _read_stderr(self) -> None:
         """Keep the last lines: llama.cpp says there why it gives up."""
@@ -160,7 +168,7 @@ class Worker:
     async def _death(self) -> SeatError:
         """The sentence for a process that is gone."""
         code = await self._process.wait()
-        await self._drain
+        await asyncio.wait({self._drain})
         if code == -signal.SIGKILL:
             return SeatError(
                 "The process of this model was killed, most likely by the system because memory ran out.", _FIT_HINT

@@ -74,8 +74,7 @@ def cast(arena: Arena, round_id: str, verdict: str) -> RoundRecord:
     """Vote and open the envelope. Raises ArenaError, UsageError."""
     found = arena.look(round_id).result()
     view = found.view if isinstance(found, SealedRound) else RoundView.of(found.round)
-    arena.cast(view.id, Verdict.parse(verdict, len(view.labels))).result()
-    return arena.reveal(view.id).result()
+    return arena.cast(view.id, Verdict.parse(verdict, len(view.labels))).result()
 
 
 def _prompts(arena: Arena, prompt: str | None, options: RunOptions) -> Iterator[Prompt]:
@@ -87,7 +86,7 @@ def _prompts(arena: Arena, prompt: str | None, options: RunOptions) -> Iterator[
     elif options.file:
         pool = [Prompt(_read(options.file))]
     elif prompt == "-":
-        pool = [Prompt(storable(sys.stdin.read()))]
+        pool = [Prompt(storable(sys.stdin.read() if sys.stdin else ""))]
     elif prompt:
         pool = [Prompt(storable(prompt))]
     else:

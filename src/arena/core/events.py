@@ -22,6 +22,14 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The request goes out now. A backend says it first when there may have been something to wait for before."""
+
+    at_ns: int | None = None
+    """As in Chunk."""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a backend says about an answer when it is over. None: it does not say."""
 
@@ -33,6 +41,9 @@ class Usage:
     decode_ms: float | None = None
     decode_tps: float | None = None
     """The backend's own decode rate, in tokens per second."""
+    first_ns: int | None = None
+    last_ns: int | None = None
+    """When the first and the last token were made, on this machine's clock: a token may be a part of a character."""
     finish: str = "stop"
     """`stop`, `length` or `cancelled`."""
     source: Literal["usage", "server", "estimate"] = "server"
@@ -73,5 +84,8 @@ class Failed:
     sentence: str
     hint: str = ""
 
+
+Piece = Sent | Chunk | Usage
+"""What a backend streams: at most one Sent first, chunks, one Usage last."""
 
 StreamEvent = Opened | Delta | Closed | Failed

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from arena.core.events import Chunk, Usage
+from arena.core.events import Piece
 from arena.core.machine import FitVerdict, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.prompts import Prompt
@@ -44,7 +44,7 @@ class Backend(Protocol):
         """Load and warm up, off the clock. Returns the load time in ms, 0 when it was ready."""
         ...
 
-    def stream(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
+    def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Ask. Chunks as they arrive, then one Usage. Closing the iterator cancels the answer."""
         ...
 

@@ -7,13 +7,16 @@ from arena.core.rounds import Pace
 
 READING_RATE = 400.0
 """Characters per second and pane at most in lockstep: as fast as eyes can follow, and the same for all."""
+LAG = 24
+"""Characters that stay behind the slowest stream: up to its edge, its pane alone would always end with a token."""
 
 
 class Pacer:
     """Holds text back so that it tells nothing about speed. Feed it events, ask it for a frame now and then."""
 
-    def __init__(self, seats: int, pace: Pace, rate: float = READING_RATE) -> None:
-        """`rate` in characters per second, for the even pace."""
+    def __init__(self, seats: int, pace: Pace, rate: float = READING_RATE, lag: int = LAG) -> None:
+        """`rate` in characters per second and `lag` in characters are for the even pace."""
+        self._lag = lag
         self._pace = pace
         self._rate = rate
         self._text = [""] * seats
@@ -53,8 +56,8 @@ class Pacer:
         elif self._pace is Pace.WHOLE:
             limit = 0
         else:
-            slowest = [len(text) for text, over in zip(self._text, self._over, strict=True) if not over]
-            allowed = min(slowest, default=max(len(text) for text in self._text))
+            slowest = [len(text) - self._lag for text, over in zip(self._text, self._over, strict=True) if not over]
+            allowed = max(0, min(slowest, default=max(len(text) for text in self._text)))
             self._frontier = min(allowed, self._frontier + elapsed_s * self._rate)
             limit = int(self._frontier)
         return self._release(limit)

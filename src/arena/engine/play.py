@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 from arena.core.disguise import redact
 from arena.core.errors import SeatError
-from arena.core.events import Closed, Delta, Failed, Opened, StreamEvent, Usage
+from arena.core.events import Closed, Delta, Failed, Opened, Sent, StreamEvent, Usage
 from arena.core.ports import Backend, Request
 from arena.core.rounds import Answer, Outcome, Pace, Round, RoundState, Schedule, Seat
 from arena.core.text import clean_line
 from arena.engine.recorder import Recorder
 
 Emit = Callable[[StreamEvent], None]
-Keep = Callable[[Answer], None]
+Keep = Callable[[Answer, Iterable[str]], None]
+"""Gets an answer and the fingerprints of those that streamed beside it."""
 Clock = Callable[[], int]
 
 
@@ -44,7 +45,11 @@ class Play:
         self._clock = clock
         self._keep_loaded = keep_loaded
         self._began_ns = clock()
-        self._streaming: set[Recorder] = set()
+        self._streaming: dict[Recorder, str] = {}
+        together = round_.schedule is Schedule.TOGETHER
+        # Together means: nobody begins while somebody is still being loaded beside.
+        self._all_loaded = asyncio.Barrier(len(round_.seats) if together else 1)
+        self._loading = asyncio.Lock()
 
     async def run(self) -> tuple[Answer, ...]:
         """Play all seats; returns the answers in seat order. Cancelling keeps what was said so far."""
@@ -63,27 +68,31 @@ class Play:
         except SeatError as fault:
             answer = recorder.failure(fault)
         except asyncio.CancelledError:
-            self._keep(recorder.cancelled())
+            self._keep(recorder.cancelled(), recorder.company)
             raise
         except Exception as fault:  # noqa: BLE001 - the boundary of a seat
             what = clean_line(f"{type(fault).__name__}: {fault}")
             answer = recorder.failure(SeatError(f"Something unforeseen happened: {what}.", "Run the round again."))
         finally:
-            self._streaming.discard(recorder)
+            self._streaming.pop(recorder, None)
         self._tell_end(answer)
-        self._keep(answer)
+        self._keep(answer, recorder.company)
         return answer
 
     async def _hear(self, seat: Seat, recorder: Recorder) -> None:
         backend = self._backends.get(seat.contestant.ref.endpoint)
-        if backend is None:
-            raise SeatError("Nothing serves the endpoint of this model.", "`arena models` lists what can be reached.")
-        asked_ns = self._clock()
-        load_ms = await backend.prepare(seat.contestant)
+        asked_ns, load_ms = self._clock(), 0.0
+        try:
+            if backend is None:
+                raise SeatError("Nothing serves the endpoint of this model.", "`arena models` lists what is reached.")
+            async with self._loading:
+                load_ms = await backend.prepare(seat.contestant)
+        finally:
+            await self._all_loaded.wait()
         opened_ns = self._clock()
         recorder.opened(opened_ns, queue_ms=(asked_ns - self._began_ns) / 1e6, load_ms=load_ms)
         self._emit(Opened(seat.index, opened_ns))
-        self._note_company(recorder)
+        self._note_company(recorder, seat.contestant.fingerprint)
         request = Request(seat.contestant, self._round.prompt, self._round.sampling)
         try:
             await _listen(backend, request, recorder, self._emit, self._clock)
@@ -91,11 +100,12 @@ class Play:
             if not self._keep_loaded:
                 await backend.release(seat.contestant)
 
-    def _note_company(self, recorder: Recorder) -> None:
+    def _note_company(self, recorder: Recorder, fingerprint: str) -> None:
         """Whoever streams beside another is contended, from either side."""
-        for other in self._streaming:
-            other.contended = recorder.contended = True
-        self._streaming.add(recorder)
+        for other, its_fingerprint in self._streaming.items():
+            other.company.add(fingerprint)
+            recorder.company.add(its_fingerprint)
+        self._streaming[recorder] = fingerprint
 
     def _tell_end(self, answer: Answer) -> None:
         if answer.outcome is Outcome.FAILED:
@@ -119,7 +129,9 @@ async def _listen(backend: Backend, request: Request, recorder: Recorder, emit: 
     async with aclosing(backend.stream(request)) as pieces:
         async for piece in pieces:
             now = clock()
-            if isinstance(piece, Usage):
+            if isinstance(piece, Sent):
+                recorder.sent(now if piece.at_ns is None else piece.at_ns)
+            elif isinstance(piece, Usage):
                 recorder.counted(piece)
             elif piece.text:  # the first frame may be empty or hold only a role: no token was heard yet
                 at_ns = now if piece.at_ns is None else piece.at_ns

@@ -21,8 +21,8 @@ class Recorder:
     def __init__(self, seat: int, *, speed_visible: bool = False) -> None:
         """Begin a record; `speed_visible` is the pace of the round."""
         self.seat = seat
-        self.contended = False
-        """Set while another seat streams on this machine."""
+        self.company: set[str] = set()
+        """Fingerprints of those that streamed on this machine meanwhile."""
         self._speed_visible = speed_visible
         self._queue_ms = self._load_ms = 0.0
         self._opened_ns = 0
@@ -32,11 +32,18 @@ class Recorder:
         self._usage: Usage | None = None
 
     def opened(self, at_ns: int, *, queue_ms: float, load_ms: float) -> None:
-        """The request goes out now; the model is loaded."""
+        """The model is loaded, and nothing is known to be in the way of the request."""
         self._opened_ns, self._queue_ms, self._load_ms = at_ns, queue_ms, load_ms
+
+    def sent(self, at_ns: int) -> None:
+        """The request goes out now: what was before was waiting, not answering."""
+        at_ns = max(at_ns, self._opened_ns)
+        self._queue_ms += (at_ns - self._opened_ns) / _NS_PER_MS
+        self._opened_ns = at_ns
 
     def heard(self, at_ns: int, chunk: Chunk) -> None:
         """Note a piece of text; it is not empty."""
+        at_ns = max(at_ns, self._stamps[-1] if self._stamps else self._opened_ns)
         self._text[chunk.kind].append(storable(chunk.text))
         self._stamps.append(at_ns)
         if chunk.kind == "answer":
@@ -94,16 +101,22 @@ class Recorder:
             out_tokens=out_tokens,
             think_tokens=usage.think_tokens,
             out_chars=out_chars,
-            decode_tps=_rate((out_tokens or 0) - 1, stamps[-1] - stamps[0]) if stamps else None,
+            decode_tps=_rate((out_tokens or 0) - 1, self._decode_ns(usage)),
             server_decode_tps=usage.decode_tps,
             chars_per_s=self._chars_per_s(),
             max_gap_ms=max(gaps) / _NS_PER_MS if gaps else None,
             token_source=source,
             finish=usage.finish if self._usage else "",
-            contended=self.contended,
+            contended=bool(self.company),
             cached=bool(usage.cached_tokens),
             speed_visible=self._speed_visible,
         )
+
+    def _decode_ns(self, usage: Usage) -> int:
+        """From the first token to the last. The first may be a part of a character, and its delta come later."""
+        if usage.first_ns is not None and usage.last_ns is not None:
+            return usage.last_ns - usage.first_ns
+        return self._stamps[-1] - self._stamps[0] if self._stamps else 0
 
     def _since_open(self, at_ns: int) -> float:
         return (at_ns - self._opened_ns) / _NS_PER_MS

@@ -20,12 +20,13 @@ class Room:
     def __init__(self) -> None:
         """Start the thread."""
         self._loop = asyncio.new_event_loop()
+        self._stories: set[asyncio.Task[Any] | None] = set()
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self._thread.start()
 
     def submit(self, story: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine in the room. Cancelling the future cancels the coroutine."""
-        return asyncio.run_coroutine_threadsafe(story, self._loop)
+        return asyncio.run_coroutine_threadsafe(self._told(story), self._loop)
 
     def close(self, farewell: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
         """Cancel what runs, let it clean up, run `farewell` in the room, and end the thread. May be called twice."""
@@ -38,9 +39,17 @@ class Room:
         self._thread.join()
         self._loop.close()
 
-    @staticmethod
-    async def _cancel_all() -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
+    async def _told(self, story: Coroutine[Any, Any, T]) -> T:
+        """Know the story while it runs. Tasks that it starts are its own to end."""
+        task = asyncio.current_task()
+        self._stories.add(task)
+        try:
+            return await story
+        finally:
+            self._stories.discard(task)
+
+    async def _cancel_all(self) -> None:
+        others = [task for task in self._stories if task is not None and task is not asyncio.current_task()]
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)

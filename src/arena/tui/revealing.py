@@ -30,6 +30,8 @@ def figures(answer: Answer | None) -> Content:
     facts = [text for text in _facts(answer.metrics) if text]
     if answer.outcome is not Outcome.ANSWERED:
         facts.append(answer.outcome.value)
+    if answer.error:
+        facts.append(clean_line(answer.error, 200))
     return Content.styled(" · ".join(facts), "$text-muted")
 
 

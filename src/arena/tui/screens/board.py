@@ -8,11 +8,10 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.screen import Screen
 from textual.widgets import Footer
 
-from arena.core.errors import ArenaError
-from arena.core.text import clean_line
+from arena.core.models import ModelInfo
+from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
 from arena.wiring import Arena
@@ -20,7 +19,7 @@ from arena.wiring import Arena
 READ_S = 2.0
 
 
-class BoardScreen(Screen[None]):
+class BoardScreen(ArenaScreen):
     """Standings from raw votes, and what fits now."""
 
     AUTO_FOCUS = "#board-scroll"
@@ -32,8 +31,8 @@ class BoardScreen(Screen[None]):
 
     def __init__(self, arena: Arena) -> None:
         """A screen on this arena."""
-        super().__init__()
-        self._arena = arena
+        super().__init__(arena)
+        self._infos: list[ModelInfo] = []
 
     def compose(self) -> ComposeResult:
         """Board on the left, hardware on the right."""
@@ -45,26 +44,23 @@ class BoardScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Fill both, and keep the hardware live."""
+        """Keep the hardware live."""
         self.set_interval(READ_S, self._read)
-        self._read()
 
     def on_screen_resume(self) -> None:
-        """Votes may have been cast meanwhile."""
-        self.run_worker(self._load_board(), group="board", exclusive=True)
+        """Votes may have been cast meanwhile, and models have come or gone."""
+        self.background(self._load(), "load")
 
-    async def _load_board(self) -> None:
-        try:
-            self.query_one(BoardPanel).show(await wrap_future(self._arena.board()))
-        except ArenaError as fault:
-            self.app.notify(clean_line(str(fault), 300), severity="error", markup=False)
+    async def _load(self) -> None:
+        self.query_one(BoardPanel).show(await wrap_future(self.arena.board()))
+        self._infos = await wrap_future(self.arena.lineup.models())
+        self._read()
 
     def _read(self) -> None:
         if self.is_current:
-            self.run_worker(self._load_hardware(), group="hardware", exclusive=True)
+            self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        machine = await wrap_future(self._arena.watch.machine())
-        infos = await wrap_future(self._arena.lineup.models())
-        fits = await wrap_future(self._arena.watch.fits(infos, machine))
+        machine = await wrap_future(self.arena.watch.machine())
+        fits = await wrap_future(self.arena.watch.fits(self._infos, machine))
         self.query_one(HardwarePanel).show(machine, fits)

@@ -10,15 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from arena.core.errors import ArenaError
 from arena.core.rounds import Answer, RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
+from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.pane_row import PaneRow
-from arena.wiring import Arena
 
 _MARKS = {
     RoundState.VOTED: "✓",
@@ -32,7 +30,7 @@ _SEALED_NOTE = {
 }
 
 
-class HistoryScreen(Screen[None]):
+class HistoryScreen(ArenaScreen):
     """Every round that was played; names only of those that are revealed."""
 
     AUTO_FOCUS = "#rounds"
@@ -47,11 +45,6 @@ class HistoryScreen(Screen[None]):
         Binding("q", "app.leave", "Quit"),
     ]
 
-    def __init__(self, arena: Arena) -> None:
-        """A screen on this arena."""
-        super().__init__()
-        self._arena = arena
-
     def compose(self) -> ComposeResult:
         """Search, list, detail."""
         yield Input(placeholder="Search prompts and answers, Enter", id="search")
@@ -64,7 +57,7 @@ class HistoryScreen(Screen[None]):
 
     def on_screen_resume(self) -> None:
         """List what there is now."""
-        self.run_worker(self._list(self.query_one("#search", Input).value), group="list", exclusive=True)
+        self.background(self._list(self.query_one("#search", Input).value), "list")
 
     def action_pane(self, index: int) -> None:
         """Go to an answer."""
@@ -80,17 +73,13 @@ class HistoryScreen(Screen[None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Search."""
-        self.run_worker(self._list(event.value), group="list", exclusive=True)
+        self.background(self._list(event.value), "list")
         self.query_one("#rounds", OptionList).focus()
 
     async def _list(self, search: str) -> None:
         rounds = self.query_one("#rounds", OptionList)
         rounds.clear_options()
-        try:
-            lines = await wrap_future(self._arena.history(search=search))
-        except ArenaError as fault:
-            self.app.notify(clean_line(str(fault), 300), severity="error", markup=False)
-            return
+        lines = await wrap_future(self.arena.history(search=search))
         for line in lines:
             when = line.created_at[5:16].replace("T", " ")
             text = Content.assemble(
@@ -108,10 +97,10 @@ class HistoryScreen(Screen[None]):
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the round under the cursor."""
         if event.option_id:
-            self.run_worker(self._show(event.option_id), group="show", exclusive=True)
+            self.background(self._show(event.option_id), "show")
 
     async def _show(self, round_id: str) -> None:
-        found = await wrap_future(self._arena.look(round_id))
+        found = await wrap_future(self.arena.look(round_id))
         if isinstance(found, SealedRound):
             await self._draw(found.view, found.state, found.answers, _SEALED_NOTE.get(found.state, ""))
             return

@@ -45,7 +45,7 @@ class PickerScreen(ModalScreen[Choice | None]):
         """Begin with what is chosen already."""
         super().__init__()
         self._arena = arena
-        self._chosen = {str(info.ref) for info in choice.infos}
+        self._chosen = {_key(info) for info in choice.infos}
         self._seats = choice.seats
         self._infos: dict[str, ModelInfo] = {}
 
@@ -70,11 +70,11 @@ class PickerScreen(ModalScreen[Choice | None]):
         except ArenaError as fault:
             hint.update(Content(clean_line(str(fault), 300)))
             return
-        self._infos = {str(info.ref): info for info in infos}
+        self._infos = {_key(info): info for info in infos}
         listing = self.query_one("#models", SelectionList)
         for info, fit in zip(infos, fits, strict=True):
-            name = str(info.ref)
-            listing.add_option(Selection(_row(info, fit), name, name in self._chosen, disabled=bool(info.note)))
+            key = _key(info)
+            listing.add_option(Selection(_row(info, fit), key, key in self._chosen, disabled=bool(info.note)))
         listing.highlighted = 0 if infos else None
         broken = next((info.note for info in infos if info.note), "")
         hint.update(
@@ -110,6 +110,11 @@ class PickerScreen(ModalScreen[Choice | None]):
             self.app.notify("Mark at least two models with space.", severity="warning", markup=False)
             return
         self.dismiss(Choice(tuple(marked), min(self._seats, len(marked))))
+
+
+def _key(info: ModelInfo) -> str:
+    """Two files of one name in different folders are two models."""
+    return f"{info.ref} {info.location}"
 
 
 def _row(info: ModelInfo, fit: FitVerdict) -> Content:

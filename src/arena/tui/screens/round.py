@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from asyncio import CancelledError, Event, wrap_future
+from asyncio import Event, wrap_future
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import ClassVar
@@ -13,11 +13,11 @@ from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
-from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from arena.core.errors import ArenaError
 from arena.core.events import Failed
+from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace, Played, RoundState, RoundView, SealedRound
@@ -26,6 +26,7 @@ from arena.core.votes import Verdict
 from arena.engine.pace import Pacer
 from arena.tui.mailbox import Mailbox
 from arena.tui.phases import ALLOWED, BLIND, KEYS, Phase
+from arena.tui.screens.base import ArenaScreen
 from arena.tui.screens.picker import Choice, PickerScreen
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
@@ -39,22 +40,22 @@ from arena.wiring import Arena
 
 FRAME_S = 0.1
 PANEL_S = 2.0
+REST = 5
+"""A frame is followed by none for so many times as long as it took."""
 SIDE_FROM = 120
 """Columns from which leaderboard and hardware stand beside the panes."""
 
 
-class RoundScreen(Screen[None]):
+class RoundScreen(ArenaScreen):
     """Where rounds are played."""
 
-    AUTO_FOCUS = ""
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     phase = reactive(Phase.ASKING, bindings=True)
 
     def __init__(self, arena: Arena) -> None:
         """A screen without contestants; `begin` looks for them."""
-        super().__init__()
-        self._arena = arena
+        super().__init__(arena)
         self._choice = Choice((), arena.settings.seats)
         self._found = Event()
         self._examples: list[Prompt] = []
@@ -63,6 +64,7 @@ class RoundScreen(Screen[None]):
         self._pacer: Pacer | None = None
         self._mailbox = Mailbox()
         self._playing: Future[Played] | None = None
+        self._next_frame_ns = 0
         self._shown_ns = 0
         self._board: Board | None = None
         self._queue: list[SealedRound] = []
@@ -94,25 +96,23 @@ class RoundScreen(Screen[None]):
     async def begin(self, names: Sequence[str], *, judge: bool) -> None:
         """Find the contestants, and say what the last time left behind."""
         try:
-            infos = await wrap_future(self._arena.lineup.opening(names))
-            left = await wrap_future(self._arena.settle_interrupted())
+            left = await wrap_future(self.arena.settle_interrupted())
+            if left:
+                rounds = "1 round was" if left == 1 else f"{left} rounds were"
+                self.tell(f"{rounds} interrupted the last time; what was said is in the history.")
+            infos = await wrap_future(self.arena.lineup.opening(names))
+            self._seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
-            self._found.set()
-            return
-        if left:
-            rounds = "1 round was" if left == 1 else f"{left} rounds were"
-            self.app.notify(f"{rounds} interrupted the last time; what was said is in the history.", markup=False)
-        self._seat(Choice(tuple(infos), min(self._arena.settings.seats, max(2, len(infos)))))
         self._found.set()
         if judge:
-            await self.judge_waiting()
+            self.errand(self._judge_waiting())
 
     def _seat(self, choice: Choice) -> None:
         """Take these contestants from now on, and load them ahead of the first round."""
         self._choice = choice
-        self._examples = self._arena.examples(choice.infos)
-        self._arena.lineup.warm(choice.infos)
+        self._examples = self.arena.examples(choice.infos)
+        self.arena.lineup.warm(choice.infos)
         self.query_one(Welcome).show([str(info.ref) for info in choice.infos], choice.seats)
         self._refresh_hardware()
 
@@ -123,7 +123,7 @@ class RoundScreen(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means something now."""
-        if self.phase not in ALLOWED.get(action, Phase):
+        if action in ALLOWED and (self.busy or self.phase not in ALLOWED[action]):
             return False
         if action == "pick" and self._view is not None and str(parameters[0]).upper() not in self._view.labels:
             return False
@@ -155,7 +155,7 @@ class RoundScreen(Screen[None]):
 
     def on_prompt_box_example_wanted(self) -> None:
         """Offer the next example prompt."""
-        self.run_worker(self._offer_example())
+        self.background(self._offer_example(), "example")
 
     async def _offer_example(self) -> None:
         await self._found.wait()
@@ -166,20 +166,14 @@ class RoundScreen(Screen[None]):
     def on_prompt_box_submitted(self, message: PromptBox.Submitted) -> None:
         """Ask."""
         known = next((prompt for prompt in self._examples if prompt.text.strip() == message.text), None)
-        self.run_worker(self._ask(known or Prompt(message.text)), exclusive=False)
+        self.errand(self._ask(known or Prompt(message.text)))
 
     async def _ask(self, prompt: Prompt) -> None:
-        if self.phase in BLIND:
-            return
         await self._found.wait()
-        try:
-            infos, propensity = await wrap_future(self._arena.choose(self._choice.infos, self._choice.seats))
-            view = await wrap_future(self._arena.deal(prompt, infos, propensity=propensity))
-        except ArenaError as fault:
-            self._complain(fault)
-            return
+        infos, propensity = await wrap_future(self.arena.choose(self._choice.infos, self._choice.seats))
+        view = await wrap_future(self.arena.deal(prompt, infos, propensity=propensity))
         await self._open(view, Pacer(len(view.labels), view.pace))
-        self._playing = self._arena.play(view.id, self._mailbox.put)
+        self._playing = self.arena.play(view.id, self._mailbox.put)
 
     async def _open(self, view: RoundView, pacer: Pacer) -> None:
         """Set the table for a round."""
@@ -194,16 +188,21 @@ class RoundScreen(Screen[None]):
 
     def _frame(self) -> None:
         """One frame for all panes: what has arrived goes through the pacer into the panes."""
-        if self.phase is not Phase.ANSWERING or self._pacer is None:
+        began_ns = time.monotonic_ns()
+        if self.phase is not Phase.ANSWERING or self._pacer is None or began_ns < self._next_frame_ns:
             return
         ended = self._playing if self._playing is not None and self._playing.done() else None
+        was_generated = self._pacer.generated
         for event in self._mailbox.drain():
             self._pacer.feed(event)
             if isinstance(event, Failed):
                 self._row.panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
-        self._row.append(self._pacer.frame(time.monotonic_ns()))
+        self._row.append(self._pacer.frame(began_ns))
         self.query_one(ProgressLine).tell(started=self._pacer.started, generated=self._pacer.generated)
-        self.refresh_bindings()
+        if self._pacer.generated is not was_generated:
+            self.refresh_bindings()
+        # Long lists and tables are slow to lay out: painting never takes more than a fifth of the time.
+        self._next_frame_ns = began_ns + REST * (time.monotonic_ns() - began_ns)
         # A round that broke off, with the disk full for instance, has seats that never close.
         if ended is not None and (self._pacer.done or not self._pacer.generated):
             self._finish(ended)
@@ -211,22 +210,21 @@ class RoundScreen(Screen[None]):
     def _finish(self, playing: Future[Played]) -> None:
         """Every answer is complete and shown: ask for the vote, or say why there is none."""
         self._playing = None
-        try:
-            state = playing.result().state
-        except (ArenaError, OSError) as fault:
-            self._complain(fault)
-            state = RoundState.VOID
-        except CancelledError:
-            state = RoundState.VOID
-        if state is RoundState.READY:
+        fault = None if playing.cancelled() else playing.exception()
+        if fault is not None:
+            self.complain(fault)
+        elif not playing.cancelled() and playing.result().state is RoundState.READY:
             self._start_vote()
-        else:
-            self.app.notify("This round can't be voted on. r plays it again.", severity="warning", markup=False)
-            self.run_worker(self._reveal())
+            return
+        self.tell("This round can't be voted on. r plays it again.")
+        self.errand(self._reveal())
 
     def _start_vote(self) -> None:
         self._shown_ns = time.monotonic_ns()
         self._row.to_the_top()
+        for pane in self._row.panes:
+            if not pane.answer.text.strip():
+                pane.tell("This answer is empty.")
         self.query_one(VoteBar).ask(len(self._row.panes))
         self._enter(Phase.VOTING)
 
@@ -237,11 +235,14 @@ class RoundScreen(Screen[None]):
 
     def action_stop(self) -> None:
         """Call the round off; what was said is kept."""
+        if self._playing is not None and self._playing.done():
+            self.action_show_all()  # there is nothing left to call off
+            return
         if self._playing is not None:
             self._playing.cancel()
             self._playing = None
         self._enter(Phase.ASKING)
-        self.app.notify("Round called off.", markup=False)
+        self.tell("Round called off.")
         self._refresh_board()
 
     # Voting
@@ -256,40 +257,42 @@ class RoundScreen(Screen[None]):
 
     def action_peek(self) -> None:
         """Reveal without a vote."""
-        self.run_worker(self._peek())
+        self.errand(self._peek())
 
     async def _peek(self) -> None:
         if self._view is not None:
-            await wrap_future(self._arena.peek(self._view.id))
-            await self._reveal()
+            await self._open_envelope(self.arena.peek(self._view.id))
 
     def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
-        """Store the verdict, then open the envelope."""
-        if self.phase is Phase.VOTING:
-            self.run_worker(self._cast(message.verdict))
+        """Store the verdict, and open the envelope."""
+        self.errand(self._cast(message.verdict))
 
     async def _cast(self, verdict: Verdict) -> None:
-        if self._view is None:
-            return
-        decided_ms = (time.monotonic_ns() - self._shown_ns) // 1_000_000
-        try:
-            await wrap_future(self._arena.cast(self._view.id, verdict, decided_ms))
-        except ArenaError as fault:
-            self._complain(fault)
-            return
-        await self._reveal()
+        if self._view is not None and self.phase is Phase.VOTING:
+            decided_ms = (time.monotonic_ns() - self._shown_ns) // 1_000_000
+            await self._open_envelope(self.arena.cast(self._view.id, verdict, decided_ms))
 
     # Revealing
 
     async def _reveal(self) -> None:
-        if self._view is None:
-            return
+        if self._view is not None:
+            await self._open_envelope(self.arena.reveal(self._view.id))
+
+    async def _open_envelope(self, errand: Future[RoundRecord]) -> None:
+        """Show who it was, once the desk has done its errand; if it can't, as far as the round is open anyway."""
         try:
-            record = await wrap_future(self._arena.reveal(self._view.id))
+            record = await wrap_future(errand)
         except ArenaError as fault:
-            self._complain(fault)
-            self._enter(Phase.ASKING)
-            return
+            self.complain(fault)
+            if self._view is None:
+                return
+            found = await wrap_future(self.arena.look(self._view.id))
+            if isinstance(found, SealedRound):
+                self.query_one(VoteBar).ask(len(self._row.panes))
+                if self.phase is not Phase.VOTING:
+                    self._enter(Phase.ASKING)
+                return
+            record = found
         self._row.reveal(record)
         self._enter(Phase.REVEALED)
         next_ = f"{len(self._queue)} more wait.  enter: next" if self._queue else "enter: new prompt"
@@ -300,28 +303,28 @@ class RoundScreen(Screen[None]):
     def action_ask_again(self) -> None:
         """Go on: the next waiting round, or a new prompt."""
         if self._queue:
-            self.run_worker(self._judge_next())
+            self.errand(self._judge_next())
         else:
             self._enter(Phase.ASKING)
 
     def action_same_again(self) -> None:
         """Play the same prompt again."""
         if self._view is not None:
-            self.run_worker(self._ask(self._view.prompt))
+            self.errand(self._ask(self._view.prompt))
 
     # Judging rounds that were played without a screen
 
     def action_waiting(self) -> None:
         """Judge waiting rounds."""
-        self.run_worker(self.judge_waiting())
+        self.errand(self._judge_waiting())
 
-    async def judge_waiting(self) -> None:
+    async def _judge_waiting(self) -> None:
         """Put the waiting rounds before the user, one after another."""
-        self._queue = await wrap_future(self._arena.waiting())
+        self._queue = await wrap_future(self.arena.waiting())
         if self._queue:
             await self._judge_next()
         else:
-            self.app.notify("No round waits for a vote.", markup=False)
+            self.tell("No round waits for a vote.")
 
     async def _judge_next(self) -> None:
         waiting = self._queue.pop(0)
@@ -347,7 +350,7 @@ class RoundScreen(Screen[None]):
 
     def action_models(self) -> None:
         """Choose contestants."""
-        self.app.push_screen(PickerScreen(self._arena, self._choice), self._chosen)
+        self.app.push_screen(PickerScreen(self.arena, self._choice), self._chosen)
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
@@ -366,18 +369,11 @@ class RoundScreen(Screen[None]):
         """Back into the prompt box."""
         self.query_one(PromptBox).focus()
 
-    def _complain(self, fault: Exception) -> None:
-        self.app.notify(clean_line(str(fault), 300), severity="error", timeout=10, markup=False)
-
     def _refresh_board(self) -> None:
-        self.run_worker(self._load_board(), group="board", exclusive=True)
+        self.background(self._load_board(), "board")
 
     async def _load_board(self) -> None:
-        try:
-            board = await wrap_future(self._arena.board())
-        except ArenaError as fault:
-            self._complain(fault)
-            return
+        board = await wrap_future(self.arena.board())
         self._board = board
         if self.phase not in BLIND:
             panel = self.query_one(BoardPanel)
@@ -388,9 +384,9 @@ class RoundScreen(Screen[None]):
 
     def _refresh_hardware(self) -> None:
         if self.phase not in BLIND and self.has_class("-wide"):
-            self.run_worker(self._load_hardware(), group="hardware", exclusive=True)
+            self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        machine = await wrap_future(self._arena.watch.machine())
-        fits = await wrap_future(self._arena.watch.fits(self._choice.infos, machine))
+        machine = await wrap_future(self.arena.watch.machine())
+        fits = await wrap_future(self.arena.watch.fits(self._choice.infos, machine))
         self.query_one(HardwarePanel).show(machine, fits)

@@ -7,6 +7,7 @@ seconds for 10 KB of short paragraphs. Here the cost of a flush is that of the l
 from __future__ import annotations
 
 import io
+import re
 from itertools import pairwise
 from typing import ClassVar
 
@@ -20,7 +21,8 @@ from textual.strip import Strip
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _FENCE = "```"
-_LONGEST_LINE = 8000
+_LONG_LINE = re.compile(r"([^\n]{8000})(?=[^\n])")
+"""A longer line is broken: laying it out would take too long."""
 _THEME = Theme(
     {
         "markdown.h1": "bold underline",
@@ -103,7 +105,7 @@ class MarkdownLines:
         return [f"{block}\n" for block in blocks[:-1]] + blocks[-1:]
 
     def _render(self, source: str) -> list[Strip]:
-        source = "\n".join(line[:_LONGEST_LINE] for line in source.split("\n"))
+        source = _LONG_LINE.sub(r"\1\n", source)
         segments = self._console.render(_SafeMarkdown(source), self._console.options)
         lines = [
             Strip(

@@ -1,0 +1,59 @@
+"""What all screens share: errands that run beside the screen, and faults that become one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from textual.reactive import reactive
+from textual.screen import Screen
+
+from arena.core.errors import ArenaError
+from arena.core.text import clean_line
+from arena.wiring import Arena
+
+
+class ArenaScreen(Screen[None]):
+    """A screen on an arena. Only screens see it; widgets get nouns."""
+
+    AUTO_FOCUS = ""
+    busy = reactive(default=False, bindings=True)
+    """While an errand of the user runs; no key starts another one meanwhile."""
+
+    def __init__(self, arena: Arena) -> None:
+        """A screen on this arena."""
+        super().__init__()
+        self.arena = arena
+
+    def complain(self, fault: object) -> None:
+        """Show a fault as a sentence with its hint."""
+        self.app.notify(clean_line(str(fault), 300), severity="error", timeout=10, markup=False)
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence."""
+        self.app.notify(clean_line(sentence, 300), markup=False)
+
+    def errand(self, story: Coroutine[Any, Any, None]) -> None:
+        """Do what the user asked for. A second key press meanwhile changes nothing."""
+        if self.busy:
+            story.close()
+            return
+        self.busy = True
+        self.run_worker(self._run_errand(story))
+
+    def background(self, story: Coroutine[Any, Any, None], group: str) -> None:
+        """Do something that nobody waits for; a newer one of the same group takes its place."""
+        self.run_worker(self._run(story), group=group, exclusive=True)
+
+    async def _run_errand(self, story: Coroutine[Any, Any, None]) -> None:
+        try:
+            await self._run(story)
+        finally:
+            self.busy = False
+
+    async def _run(self, story: Coroutine[Any, Any, None]) -> None:
+        """A fault that escaped would end the program."""
+        try:
+            await story
+        except ArenaError as fault:
+            self.complain(fault)

@@ -8,8 +8,11 @@ import io
 import json
 import os
 import pty
+import select
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -216,3 +219,39 @@ def test_the_readme_names_every_command():
     readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
     for name in main_group.commands:
         assert f"arena {name}" in readme, name
+
+
+def test_the_screen_is_drawn_on_stdout_where_stderr_goes_into_a_file_and_the_terminal_is_given_back(tmp_path):
+    main, worker = pty.openpty()
+    before = termios.tcgetattr(worker)
+    with (tmp_path / "err").open("wb") as err:
+        program = subprocess.Popen(
+            [*ARENA, "--db", str(tmp_path / "arena.db")],
+            stdin=worker,
+            stdout=worker,
+            stderr=err,
+            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
+        )
+    try:
+        drawn = read_until(main, b"them all the same thing")
+        assert b"\x1b[?1049h" in drawn, "the alternate screen"
+        os.write(main, b"\x03")
+        assert b"\x1b[?1049l" in read_until(main, b"\x1b[?1049l")
+        assert program.wait(20) == 0
+        assert termios.tcgetattr(worker) == before
+    finally:
+        program.kill()
+        program.wait()
+        os.close(worker)
+        os.close(main)
+    assert (tmp_path / "err").read_bytes() == b""
+
+
+def read_until(descriptor: int, what: bytes, seconds: float = 30.0) -> bytes:
+    """What a pty prints until `what` is there."""
+    found, deadline = b"", time.monotonic() + seconds
+    while what not in found:
+        assert time.monotonic() < deadline, found[-2000:]
+        if select.select([descriptor], [], [], 0.1)[0]:
+            found += os.read(descriptor, 65536)
+    return found

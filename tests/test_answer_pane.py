@@ -17,7 +17,8 @@ PIECES = st.sampled_from(
     [
         "word ", "한국어 ", "\n", "\n\n", "- item\n", "1. one\n", "```python\n", "```\n", "| a | b |\n", "|---|---|\n",
         "# head\n", "> quote\n", "**bold** ", "`code`", "    indented\n", "⚠️", "---\n", "<b>t</b>\n", "a\u2028b",
-        "===\n",
+        "===\n", "   - nested\n", "10. ten\n", "2) two\n",
+        "* star\n", "~~~\n", "  ```\n", "text```\n", "````\n", "```a```\n", "``", "\n\n\n",
     ]
 )  # fmt: skip
 

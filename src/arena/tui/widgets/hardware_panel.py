@@ -30,6 +30,7 @@ class HardwarePanel(Static):
         self._machine: Machine | None = None
         self._fits: Sequence[FitVerdict] = ()
         self._sealed = False
+        self._drawn = ""
 
     def show(self, machine: Machine, fits: Sequence[FitVerdict]) -> None:
         """Show readings. While sealed they are ignored: a model-sized step in memory would tell a name."""
@@ -63,7 +64,10 @@ class HardwarePanel(Static):
         lines += _host(self._machine, width)
         lines += [Content.styled(clean_line(note), "$text-muted") for note in self._machine.notes]
         lines += [Content(""), *(self._sealed_lines() if self._sealed else _fit_lines(self._fits, width))]
-        self.update(Content("\n").join(lines))
+        content = Content("\n").join(lines)
+        if content.plain != self._drawn:  # an idle screen sends nothing down the line
+            self._drawn = content.plain
+            self.update(content)
 
     @staticmethod
     def _sealed_lines() -> list[Content]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
+from rich.cells import chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markdown import Heading, Markdown, MarkdownElement
 from rich.segment import Segment
@@ -20,7 +21,9 @@ from rich.theme import Theme
 from textual.strip import Strip
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-_FENCE = "```"
+_FENCE_OPENS = re.compile(r"`{3,}[^`\n]*(?=\n|$)")
+_FENCE_CLOSES = re.compile(r"\n {0,3}`{3,}[ \t]*(?=\n|$)")
+_ITEM_NUMBER = re.compile(r"^(\s*)\d{1,9}")
 _LONG_LINE = re.compile(r"([^\n]{8000})(?=[^\n])")
 """A longer line is broken: laying it out would take too long."""
 _THEME = Theme(
@@ -53,9 +56,14 @@ class _SafeMarkdown(Markdown):
     elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _PlainHeading}
 
     def __init__(self, source: str) -> None:
-        super().__init__("", code_theme="ansi_dark", hyperlinks=False)
+        # Not through Rich's own: it builds a parser for each block, which costs more than the block.
         self.markup = source
         self.parsed = _PARSER.parse(source)
+        self.code_theme = self.inline_code_theme = "ansi_dark"
+        self.justify = None
+        self.style = "none"
+        self.hyperlinks = False
+        self.inline_code_lexer = None
 
 
 class MarkdownLines:
@@ -70,6 +78,8 @@ class MarkdownLines:
         self._closed: list[Strip] = []
         self._open_source = ""
         self._open: list[Strip] = []
+        self._fence_lines = self._fence_strips = 0
+        """Of an open fence: how many lines are laid out for good, and how many lines of the pane they take."""
 
     def __len__(self) -> int:
         """How many lines there are."""
@@ -86,23 +96,45 @@ class MarkdownLines:
         """Append clean text. Returns the first line that changed."""
         first_changed = len(self._closed)
         self._open_source += text
-        *closed, self._open_source = self._blocks()
-        for block in closed:
-            self._closed += [*self._render(block), Strip([])]
-        self._open = self._render(self._open_source) if self._open_source.strip() else []
+        if self._in_fence():
+            return first_changed + self._feed_fence()
+        self._fence_lines = 0
+        *closed, (self._open_source, _) = _blocks(self._open_source)
+        for block, gap in closed:
+            self._closed += self._render(block)
+            if gap:
+                self._closed.append(Strip([]))
+        if self._in_fence():
+            self._open = []
+            self._feed_fence()
+        else:
+            self._open = self._render(self._open_source) if self._open_source.strip() else []
         return first_changed
 
-    def _blocks(self) -> list[str]:
-        """The open source cut into its blocks: all but the last can't change any more."""
-        source = self._open_source
-        if source.lstrip().startswith(_FENCE) and source.count(_FENCE) < 2:
-            return [source]
-        tops = (token for token in _PARSER.parse(source) if token.level == 0 and token.nesting >= 0)
-        starts = [token.map[0] for token in tops if token.map]
-        lines = source.split("\n")
-        edges = [0, *starts[1:], len(lines)]
-        blocks = ["\n".join(lines[start:end]) for start, end in pairwise(edges)]
-        return [f"{block}\n" for block in blocks[:-1]] + blocks[-1:]
+    def _in_fence(self) -> bool:
+        return bool(_FENCE_OPENS.match(self._open_source)) and not _FENCE_CLOSES.search(self._open_source)
+
+    def _feed_fence(self) -> int:
+        """Lay out what is new of a fence that is still open, plainly; it gets its colours when it closes.
+
+        Returns the first line of the open block that changed.
+        """
+        _, *lines = self._open_source.split("\n")
+        if self._fence_lines == 0:
+            self._open, self._fence_strips = [], 0
+        del self._open[self._fence_strips :]
+        changed = len(self._open)
+        for number in range(self._fence_lines, len(lines)):
+            self._open += self._plain(lines[number])
+            if number < len(lines) - 1:  # the last line may still grow
+                self._fence_lines, self._fence_strips = number + 1, len(self._open)
+        return changed
+
+    def _plain(self, line: str) -> list[Strip]:
+        """A line of code, wrapped where it does not fit."""
+        width = max(1, self._console.width - 2)
+        pieces = chop_cells(line.expandtabs(4), width) or [""]
+        return [Strip([Segment(f" {piece}", self._style)]) for piece in pieces]
 
     def _render(self, source: str) -> list[Strip]:
         source = _LONG_LINE.sub(r"\1\n", source)
@@ -122,3 +154,36 @@ class MarkdownLines:
         while lines and not lines[0].text.strip():
             lines.pop(0)
         return lines
+
+
+def _blocks(source: str) -> list[tuple[str, bool]]:
+    """The blocks of a text, and whether a blank line follows each: all but the last can't change any more.
+
+    Each item of a list is a block of its own, so that a long list is not laid out again with every word; an ordered
+    item gets the number that it has in its list.
+    """
+    tokens = _PARSER.parse(source)
+    starts: list[tuple[int, int | None, bool]] = []  # line, number in its list, whether it goes on with a list
+    number: int | None = None
+    for token in tokens:
+        if token.map is None or token.nesting < 0:
+            continue
+        if token.level == 0 and token.type.endswith("_list_open"):
+            number = int(token.attrGet("start") or 1) if token.type == "ordered_list_open" else None
+            fresh = True
+        elif token.level == 1 and token.type == "list_item_open":
+            starts.append((token.map[0], number, not fresh))
+            fresh = False
+            number = None if number is None else number + 1
+        elif token.level == 0:
+            starts.append((token.map[0], None, False))
+    lines = source.split("\n")
+    for line, its_number, _ in starts:
+        if its_number is not None:
+            lines[line] = _ITEM_NUMBER.sub(rf"\g<1>{its_number}", lines[line], count=1)
+    # The last line may still turn out to be something else than it looks like: a fence may be the code of a sentence.
+    starts = [start for start in starts if start[0] < len(lines) - 1]
+    edges = [0, *(line for line, _, _ in starts[1:]), len(lines)]
+    blocks = ["\n".join(lines[start:end]) for start, end in pairwise(edges)]
+    gaps = [not goes_on for _, _, goes_on in starts[1:]]
+    return [*((f"{block}\n", gap) for block, gap in zip(blocks[:-1], gaps, strict=True)), (blocks[-1], False)]

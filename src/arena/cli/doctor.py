@@ -13,7 +13,7 @@ from arena.config import config_folder
 from arena.core.errors import ArenaError
 from arena.core.machine import human_bytes
 from arena.core.prompts import Prompt
-from arena.core.text import clean_line
+from arena.core.text import clean_line, counted
 from arena.wiring import Arena
 
 
@@ -51,9 +51,9 @@ def _terminal(_: Arena) -> Iterator[Finding]:
 
 def _store(arena: Arena) -> Iterator[Finding]:
     yield Finding(good=True, text=f"config folder {config_folder()}")
-    count = arena.board().result().votes
-    waiting = len(arena.waiting().result())
-    yield Finding(good=True, text=f"database {arena.settings.db}: {count} votes, {waiting} rounds wait")
+    votes = counted(arena.board().result().votes, "vote")
+    waiting = counted(len(arena.waiting().result()), "round")
+    yield Finding(good=True, text=f"database {arena.settings.db}: {votes}, {waiting} waiting")
 
 
 def _packs(arena: Arena) -> Iterator[Finding]:

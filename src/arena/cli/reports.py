@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from arena.core.machine import Fits, FitVerdict, Machine, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.ratings import Board, Standing
-from arena.core.text import clean_line
+from arena.core.text import clean_line, counted
 
 if TYPE_CHECKING:
     from arena.hardware.fit.together import Together
@@ -94,7 +94,7 @@ def board_table(board: Board, form: str) -> str:
         return "\n".join(lines)
     if not rows:
         return "No contestants yet: play a round with `arena` or `arena run`."
-    note = f"Your {board.votes} vote{'' if board.votes == 1 else 's'} in {board.rounds} rounds."
+    note = f"Your {counted(board.votes, 'vote')} in {counted(board.rounds, 'round')}."
     if len(board.components) > 1:
         note += " There are groups that were never compared: no rank holds between them."
     return table(_BOARD_COLUMNS, rows) + f"\n\n{note}"

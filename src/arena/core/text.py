@@ -48,6 +48,11 @@ def clean_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 vote`, `2 votes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def storable(text: str) -> str:
     """Text that can be encoded: lone surrogates become U+FFFD. Everything else is kept as it came."""
     return _SURROGATES.sub("\ufffd", text)

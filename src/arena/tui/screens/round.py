@@ -21,7 +21,7 @@ from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace, Played, RoundState, RoundView, SealedRound
-from arena.core.text import clean_line
+from arena.core.text import clean_line, counted
 from arena.core.votes import Verdict
 from arena.engine.pace import Pacer
 from arena.tui.mailbox import Mailbox
@@ -98,8 +98,7 @@ class RoundScreen(ArenaScreen):
         try:
             left = await wrap_future(self.arena.settle_interrupted())
             if left:
-                rounds = "1 round was" if left == 1 else f"{left} rounds were"
-                self.tell(f"{rounds} interrupted the last time; what was said is in the history.")
+                self.tell(f"{counted(left, 'round')} interrupted the last time; what was said is in the history.")
             infos = await wrap_future(self.arena.lineup.opening(names))
             self._seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
         except ArenaError as fault:
@@ -148,7 +147,7 @@ class RoundScreen(ArenaScreen):
 
     def _draw_phase(self) -> None:
         votes = self._board.votes if self._board else 0
-        note = "" if self.phase in BLIND else f"{votes} vote{'' if votes == 1 else 's'}"
+        note = "" if self.phase in BLIND else counted(votes, "vote")
         self.query_one(PhaseBar).show(int(self.phase), note)
 
     # Asking

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.ratings import Board, Standing
-from arena.core.text import clean_line
+from arena.core.text import clean_line, counted
 from arena.tui.widgets.bars import interval_bar
 
 _WIDE = 107
@@ -73,7 +73,7 @@ _SEALED = Content.assemble(
 
 
 def _title(board: Board) -> Content:
-    votes = "no votes yet" if not board.votes else f"your {board.votes} vote{'s' if board.votes != 1 else ''}"
+    votes = f"your {counted(board.votes, 'vote')}" if board.votes else "no votes yet"
     return Content.assemble(("LEADERBOARD", "bold $text-muted"), (f"   {votes}", "$text-muted"))
 
 

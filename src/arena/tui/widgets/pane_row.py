@@ -58,6 +58,9 @@ class PaneRow(Vertical):
         for seat, pane in zip(record.round.seats, self.panes, strict=True):
             won = seat.index in winners and len(winners) < len(record.round.seats)
             pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
+        if len(winners) == 1:  # where one pane is seen at a time, that one
+            self._current = winners[0]
+            self.line_up()
 
     def to_the_top(self) -> None:
         """Show where the answers begin, unless the user has gone somewhere else in one."""

@@ -79,5 +79,5 @@ class VoteBar(Static):
         elif self._seats == 2:
             question, hint = "Which is better?", "Names and speeds come after the vote."
         else:
-            question, hint = "Which is best?", "Letters in order of preference. Names and speeds come after the vote."
+            question, hint = "Which is best?", "Letters, best first. Names and speeds come after the vote."
         self.update(Content.assemble((question, "bold $accent"), (f"   {hint}", "$text-muted")))

@@ -151,6 +151,7 @@ async def test_a_narrow_terminal_shows_one_of_three_answers_at_a_time(tmp_path):
             assert [pane.display for pane in panes] == [True, False, False]
             await pilot.press("3")
             assert [pane.display for pane in panes] == [False, False, True]
+            await until(pilot, lambda: " C " in screen_text(pilot) and "↓ more" not in screen_text(pilot))
             await pilot.resize_terminal(160, 45)
             await until(pilot, lambda: all(pane.display for pane in panes))
             await pilot.press("z")

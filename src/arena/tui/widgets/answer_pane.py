@@ -79,6 +79,7 @@ class AnswerText(ScrollView, can_focus=True):
         """Wrap again at the new width."""
         if self._source and event.size.width:
             self._relay()
+        self.post_message(self.Moved())
 
     def notify_style_update(self) -> None:
         """Colours are part of the laid-out lines: lay them out again with the new ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from arena.core.errors import UsageError
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.prompts import Prompt
 from arena.core.text import clean, clean_line, storable
+from arena.core.variants import Variant
 from arena.core.votes import Kind, Verdict, stages
 
 KEYS = ("k0", "k1", "k2")
@@ -49,7 +51,7 @@ def test_what_changes_answers_makes_another_contestant_and_nothing_else_does():
     others = [
         Contestant.of(info, Sampling(temperature=0.1)),
         Contestant.of(info, Sampling(context=1024)),
-        Contestant.of(info, Sampling(), system="be brief"),
+        Contestant.of(replace(info, variant=Variant(system="be brief")), Sampling()),
         Contestant.of(ModelInfo(ModelRef("demo", "large", "bb"), context=4096, quantization="Q8_0"), Sampling()),
         Contestant.of(ModelInfo(ModelRef("demo", "large", "aa"), context=4096, quantization="Q4_0"), Sampling()),
     ]

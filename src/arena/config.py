@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from arena.core.endpoints import Endpoint, Wire
 from arena.core.errors import UsageError
 from arena.core.models import Sampling
 from arena.core.rounds import Pace, Schedule
@@ -18,6 +19,10 @@ from arena.core.rounds import Pace, Schedule
 _APP = "arena"
 _LEAST = {"max_tokens": 1, "context": 16}
 _MOST = 2**31 - 1
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
+_OWN_ENDPOINTS = ("demo", "gguf")
+_DAY_S = 86_400
 Where = Callable[[str], str]
 """Names the place in which a key was set."""
 
@@ -37,6 +42,10 @@ class Settings:
     pace: Pace = Pace.EVEN
     schedule: Schedule = Schedule.AUTO
     theme: str = "arena-dark"
+    discover: bool = True
+    """Whether servers are looked for on their usual loopback ports."""
+    endpoints: tuple[Endpoint, ...] = ()
+    """The tables [endpoints.NAME] of the config file."""
     sampling: Sampling = field(default_factory=Sampling)
     """The table [sampling] of the config file."""
 
@@ -59,11 +68,19 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
-    for name in ("pace", "schedule", "seats", "theme", "db"):
+    for name in ("pace", "schedule", "seats", "theme", "db", "discover"):
         if value := environ.get(f"ARENA_{name.upper()}"):
-            number = int(value) if name == "seats" and value.isascii() and value.isdecimal() else value
-            settings = _set(settings, name, number, lambda key: f"ARENA_{key.upper()}")
+            settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
+
+
+def _from_text(name: str, value: str) -> str | int | bool:
+    """The value of an environment variable, as a config file would have it."""
+    if name == "seats" and value.isascii() and value.isdecimal():
+        return int(value)
+    if name == "discover" and value.lower() in _WORDS:
+        return _WORDS[value.lower()]
+    return value
 
 
 def _from_file(settings: Settings, path: Path) -> Settings:
@@ -91,6 +108,8 @@ def _set(settings: Settings, key: str, value: Any, where: Where) -> Settings:  #
         raise UsageError(f"{where(key)}: there is no setting '{key}'.", hint)
     if key == "sampling":
         return replace(settings, sampling=_sampling(settings.sampling, value, where))
+    if key == "endpoints":
+        return replace(settings, endpoints=_endpoints(value, where))
     return replace(settings, **{key: _converted(key, value, where(key))})
 
 
@@ -105,6 +124,10 @@ def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
     if key == "seats":
         if type(value) is not int or value not in (2, 3):
             raise UsageError(f"{where}: seats can't be {value!r}.", "A round has 2 or 3.")
+        return value
+    if key == "discover":
+        if not isinstance(value, bool):
+            raise UsageError(f"{where}: discover can't be {value!r}.", "It is true or false.")
         return value
     if key == "gguf_folders":
         if not (isinstance(value, list) and all(isinstance(folder, str) for folder in value)):
@@ -141,6 +164,41 @@ def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa
             raise UsageError(f"{where(name)}: {name} can't be {value!r}.", f"It is {kind}, {least} or more.")
         sampling = replace(sampling, **{name: value})
     return sampling
+
+
+def _endpoints(tables: Any, where: Where) -> tuple[Endpoint, ...]:  # noqa: ANN401
+    if not (isinstance(tables, dict) and all(isinstance(table, dict) for table in tables.values())):
+        raise UsageError(
+            f"{where('endpoints')}: each endpoint must be a table.", "Write [endpoints.NAME] on a line of its own."
+        )
+    return tuple(_endpoint(name, table, where) for name, table in tables.items())
+
+
+def _endpoint(name: str, table: dict[str, Any], where: Where) -> Endpoint:
+    place = where(f"endpoints.{name}")
+    if not re.fullmatch(r"[\w][\w.-]*", name) or name in _OWN_ENDPOINTS:
+        raise UsageError(f"{place}: an endpoint can't be called {name!r}.", "Use letters, digits, dots and dashes.")
+    for key, value in table.items():
+        if key not in _ENDPOINT_KEYS:
+            close = difflib.get_close_matches(key, _ENDPOINT_KEYS, 1)
+            hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(_ENDPOINT_KEYS)}."
+            if "key" in key.lower() or "token" in key.lower():
+                hint = 'A key does not belong in a file: write api_key_env = "VARIABLE" and set that variable.'
+            raise UsageError(f"{place}: an endpoint has no setting '{key}'.", hint)
+        if key == "silence_s":
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= _DAY_S:
+                raise UsageError(f"{place}: silence_s can't be {value!r}.", "It is a number of seconds, 1 or more.")
+        elif not isinstance(value, str):
+            raise UsageError(f"{place}: {key} must be text, not {value!r}.", f'Write {key} = "...".')
+    kind, url = table.get("kind", "openai"), table.get("url", "")
+    if kind not in [wire.value for wire in Wire]:
+        raise UsageError(f"{place}: kind can't be {kind!r}.", "It is ollama, or openai for every other server.")
+    if not re.fullmatch(r"https?://[^\s/]+\S*", url):
+        raise UsageError(
+            f"{place}: url can't be {url!r}.", 'Write url = "http://HOST:PORT/v1", without /v1 for Ollama.'
+        )
+    endpoint = Endpoint(name, Wire(kind), url.rstrip("/"), table.get("api_key_env", ""))
+    return replace(endpoint, silence_s=float(table["silence_s"])) if "silence_s" in table else endpoint
 
 
 def _line_of(key: str, text: str) -> int:

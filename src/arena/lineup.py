@@ -98,7 +98,8 @@ class Lineup:
 
     def try_model(self, info: ModelInfo, prompt: Prompt) -> Future[Metrics]:
         """Ask one model, outside of any round; nothing is stored. The future raises SeatError."""
-        request = Request(Contestant.of(info, self._sampling), prompt, self._sampling)
+        contestant = Contestant.of(info, self._sampling)
+        request = Request(contestant, prompt, contestant.sampling(self._sampling))
 
         async def ask() -> Metrics:
             return (await hear(self.backends[info.ref.endpoint], request)).metrics

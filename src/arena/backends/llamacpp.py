@@ -11,7 +11,8 @@ from typing import Any
 
 from arena.backends.thinking import ThoughtSplitter
 from arena.backends.worker import Worker
-from arena.core.errors import ArenaError, SeatError
+from arena.core.endpoints import Endpoint
+from arena.core.errors import ArenaError, MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Sent, Usage
 from arena.core.gguf import quick_digest, read_header
 from arena.core.models import Contestant, ModelInfo, ModelRef
@@ -27,6 +28,7 @@ class LlamaCppBackend:
     """The endpoints `demo` (the embedded models) and `gguf` (files in folders, or by path)."""
 
     endpoints: tuple[str, ...] = ("demo", "gguf")
+    at: Endpoint | None = None
 
     def __init__(self, demo_folder: Path, gguf_folders: Sequence[Path] = (), *, keep: int = 3) -> None:
         """`keep`: how many loaded models stay in memory between answers; the oldest goes first."""
@@ -55,7 +57,7 @@ class LlamaCppBackend:
                 return info
         names = ", ".join(str(info.ref) for info in known if info.ref.endpoint == ref.endpoint)
         hint = f"There are: {names}." if names else "Give the path of a .gguf file, or set gguf_folders in the config."
-        raise ArenaError(f"There is no model {ref}.", hint)
+        raise MissingModelError(f"There is no model {ref}.", hint)
 
     async def prepare(self, contestant: Contestant) -> float:
         """Load the model in a worker of its own. Returns ms, 0 when it is loaded already. Raises SeatError."""
@@ -81,9 +83,8 @@ class LlamaCppBackend:
         """Chunks, then Usage. Closing the iterator cancels between two tokens. Raises SeatError."""
         await self.prepare(request.contestant)
         worker = self._workers[await self._path(request.contestant.ref), request.contestant.context]
-        system = "\n\n".join(filter(None, (request.contestant.system, request.prompt.system)))
         async with worker.busy:
-            events = worker.generate(system, request.prompt.text, asdict(request.sampling))
+            events = worker.generate(request.system, request.prompt.text, asdict(request.sampling))
             splitter, last_ns = ThoughtSplitter(), None
             try:
                 async for event in events:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 
-from arena.core.errors import ArenaError, SeatError
+from arena.core.endpoints import Endpoint
+from arena.core.errors import MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Usage
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
@@ -34,6 +35,7 @@ class ScriptedBackend:
     def __init__(self, scripts: Mapping[str, Script], endpoint: str = "scripted") -> None:
         """Serve these models under one endpoint."""
         self.endpoints = (endpoint,)
+        self.at: Endpoint | None = None
         self._scripts = dict(scripts)
         self.loaded: set[str] = set()
 
@@ -42,9 +44,9 @@ class ScriptedBackend:
         return [await self.find(ModelRef(self.endpoints[0], name)) for name in self._scripts]
 
     async def find(self, ref: ModelRef) -> ModelInfo:
-        """The model of that name. Raises ArenaError."""
+        """The model of that name. Raises MissingModelError."""
         if ref.name not in self._scripts:
-            raise ArenaError(f"There is no model {ref}.", f"There are: {', '.join(self._scripts)}.")
+            raise MissingModelError(f"There is no model {ref}.", f"There are: {', '.join(self._scripts)}.")
         return self._scripts[ref.name].info or ModelInfo(ref)
 
     async def prepare(self, contestant: Contestant) -> float:

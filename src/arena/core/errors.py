@@ -25,3 +25,21 @@ class SeatError(ArenaError):
 
 class SealedError(ArenaError):
     """Somebody asked for a contestant's name before the vote."""
+
+
+class PassingFaultError(SeatError):
+    """A fault that may be over in a moment, such as a busy server: worth another try if nothing was streamed yet."""
+
+    def __init__(self, sentence: str, hint: str = "", after_s: float = 1.0) -> None:
+        """`after_s`: when to try again."""
+        super().__init__(sentence, hint)
+        self.after_s = after_s
+
+
+class MissingModelError(ArenaError):
+    """There is no model of that name at that endpoint."""
+
+    def __init__(self, sentence: str, hint: str = "", *, pullable: str = "") -> None:
+        """`pullable`: ENDPOINT/NAME, where its server could fetch it."""
+        super().__init__(sentence, hint)
+        self.pullable = pullable

@@ -41,6 +41,10 @@ class Usage:
     decode_ms: float | None = None
     decode_tps: float | None = None
     """The backend's own decode rate, in tokens per second."""
+    load_ms: float | None = None
+    """What the backend says it spent on loading within this request."""
+    total_ms: float | None = None
+    """What the backend says the whole request took."""
     first_ns: int | None = None
     last_ns: int | None = None
     """When the first and the last token were made, on this machine's clock: a token may be a part of a character."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from arena.core.errors import UsageError
+from arena.core.variants import SAMPLERS, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Sampling:
     """Tokens of prompt and answer together; a model trained for fewer gets its own limit."""
 
 
+ADJUSTABLE = frozenset({"context", "system", *SAMPLERS})
+"""What every endpoint of one's own can set; some also `kv_type` and `thinking`, others less."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What is known of a model before it is loaded. None and '' mean: the endpoint does not say."""
@@ -77,12 +83,27 @@ class ModelInfo:
     template_hash: str = ""
     """Hash of its chat template."""
     note: str = ""
-    """A sentence for the picker, such as what is wrong with it."""
+    """A sentence for the picker, such as what is wrong with it; such a model can't play."""
+    local: bool = True
+    """Whether it takes the memory of this machine; one behind a server elsewhere does not."""
+    resident_bytes: int | None = None
+    """What it holds of GPU memory now, as its server says; None: not loaded, or the server does not say."""
+    adjustable: frozenset[str] = ADJUSTABLE
+    """What a contestant may have different: names out of `Variant.parse`. What is not in it is the server's matter."""
+    variant: Variant = field(default_factory=Variant)
+    """What was asked to be different for this contestant."""
 
+    def __str__(self) -> str:
+        """`ENDPOINT/NAME`, and what was asked to be different."""
+        return ",".join(filter(None, (str(self.ref), str(self.variant))))
 
-# What of the sampler decides which tokens come, and so belongs to the identity of a contestant.
-# The seed is the round's, and max_tokens only cuts: an answer cut short is flagged instead.
-_IDENTITY_SAMPLERS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
+    def with_variant(self, variant: Variant) -> ModelInfo:
+        """This model with something different. Raises UsageError for what its endpoint can't set."""
+        for key, _ in variant.set:
+            if key not in self.adjustable:
+                can = ", ".join(sorted(self.adjustable)) or "nothing"
+                raise UsageError(f"{key} of {self.ref} can't be set from here.", f"Its endpoint lets arena set: {can}.")
+        return replace(self, variant=variant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +124,75 @@ class Contestant:
     """16 hex digits over all of the above; computed when left empty."""
 
     def __post_init__(self) -> None:
-        """Compute the fingerprint."""
+        """Compute the fingerprint.
+
+        What its digest says is the model, whatever it is called and wherever it runs: the machine changes the speed,
+        not the answers. A model without a digest is known by its address.
+        """
         if not self.fingerprint:
             facts: dict[str, Any] = asdict(self)
             del facts["fingerprint"]
+            facts["ref"] = self.ref.digest or str(self.ref)
             canonical = json.dumps(facts, sort_keys=True, ensure_ascii=False)
             digest = hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()
             object.__setattr__(self, "fingerprint", digest[:16])
 
     @classmethod
-    def of(cls, info: ModelInfo, sampling: Sampling, *, system: str = "") -> Contestant:
-        """The contestant that this model is when it is sampled in this way."""
-        sampler = tuple((name, float(getattr(sampling, name))) for name in sorted(_IDENTITY_SAMPLERS))
+    def of(cls, info: ModelInfo, sampling: Sampling) -> Contestant:
+        """The contestant that this model is when it is sampled in this way, with what was asked to be different."""
+        variant = info.variant
+        values = {name: float(getattr(sampling, name)) for name in SAMPLERS if name in info.adjustable}
+        values |= dict(variant.samplers)
+        context = info.context or 0
+        if "context" in info.adjustable:
+            wanted = variant.context or sampling.context
+            context = min(wanted, info.context or wanted)
         return cls(
             ref=info.ref,
             quantization=info.quantization,
-            context=min(sampling.context, info.context or sampling.context),
+            context=context,
+            kv_type=variant.kv_type or ("f16" if "kv_type" in info.adjustable else ""),
             template_hash=info.template_hash,
-            sampler=sampler,
-            system=system,
+            sampler=tuple(sorted(values.items())),
+            system=variant.system or "",
+            thinking=variant.thinking or "default",
         )
+
+    def sampling(self, base: Sampling) -> Sampling:
+        """How this contestant is sampled in a round that samples by `base`."""
+        values: dict[str, Any] = {name: value for name, value in self.sampler if name in SAMPLERS}
+        if "top_k" in values:
+            values["top_k"] = int(values["top_k"])
+        return replace(base, **values, context=self.context or base.context)
+
+
+def distinct_names(contestants: Iterable[Contestant]) -> dict[str, str]:
+    """A name to show for each fingerprint: the address, and what tells it from others of the same address."""
+    known = {contestant.fingerprint: contestant for contestant in contestants}
+    by_ref: dict[str, list[Contestant]] = {}
+    for contestant in known.values():
+        by_ref.setdefault(str(contestant.ref), []).append(contestant)
+    names: dict[str, str] = {}
+    for ref, same in by_ref.items():
+        facts = [_facts(contestant) for contestant in same]
+        differing = [
+            key for key in dict.fromkeys(key for fact in facts for key in fact) if len({f.get(key) for f in facts}) > 1
+        ]
+        for contestant, fact in zip(same, facts, strict=True):
+            names[contestant.fingerprint] = " ".join([ref, *(fact[key] for key in differing if fact.get(key))])
+    return names
+
+
+def _facts(contestant: Contestant) -> dict[str, str]:
+    """What may tell two contestants of one address apart, in a few characters each."""
+    system = hashlib.sha256(contestant.system.encode("utf-8", "replace")).hexdigest()[:4]
+    return {
+        "quantization": contestant.quantization,
+        "context": f"context={contestant.context}",
+        "kv_type": f"kv_type={contestant.kv_type}" if contestant.kv_type else "",
+        "thinking": "" if contestant.thinking == "default" else f"thinking={contestant.thinking}",
+        **{name: f"{name}={value:g}" for name, value in contestant.sampler},
+        "system": f"system#{system}" if contestant.system else "",
+        "template": f"template#{contestant.template_hash[:4]}" if contestant.template_hash else "",
+        "digest": f"#{contestant.ref.digest[:6]}" if contestant.ref.digest else "",
+    }

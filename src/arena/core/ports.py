@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from arena.core.endpoints import Endpoint, PullProgress
 from arena.core.events import Piece
 from arena.core.machine import FitVerdict, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
@@ -21,6 +22,12 @@ class Request:
     contestant: Contestant
     prompt: Prompt
     sampling: Sampling
+    """As this contestant is sampled: `contestant.sampling(...)` of what the round has."""
+
+    @property
+    def system(self) -> str:
+        """What the contestant is told before the prompt, and what the prompt brings itself."""
+        return "\n\n".join(filter(None, (self.contestant.system, self.prompt.system)))
 
 
 class Backend(Protocol):
@@ -30,14 +37,16 @@ class Backend(Protocol):
     """
 
     endpoints: tuple[str, ...]
-    """The names of the endpoints that it serves."""
+    """The names of the endpoints that it serves; models are listed under the first that suits."""
+    at: Endpoint | None
+    """The server that it asks; None: it needs none."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """The models that can be asked now."""
+        """The models that can be asked now. Raises ArenaError when its server can't be reached."""
         ...
 
     async def find(self, ref: ModelRef) -> ModelInfo:
-        """The model of that name. Raises ArenaError with a hint when there is none."""
+        """The model of that name. Raises MissingModelError with a hint when there is none, else ArenaError."""
         ...
 
     async def prepare(self, contestant: Contestant) -> float:
@@ -58,6 +67,18 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Give everything back."""
+        ...
+
+
+@runtime_checkable
+class Puller(Protocol):
+    """A backend whose server can fetch models."""
+
+    def pull(self, name: str) -> AsyncGenerator[PullProgress, None]:
+        """Fetch a model. Closing the iterator stops it; what was fetched stays, and the next pull goes on from there.
+
+        Raises ArenaError.
+        """
         ...
 
 

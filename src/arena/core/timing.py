@@ -28,6 +28,10 @@ class Metrics:
     out_chars: int = 0
     decode_tps: float | None = None
     server_decode_tps: float | None = None
+    server_load_ms: float | None = None
+    server_prompt_ms: float | None = None
+    server_decode_ms: float | None = None
+    server_e2e_ms: float | None = None
     chars_per_s: float | None = None
     max_gap_ms: float | None = None
     token_source: TokenSource = "estimate"  # noqa: S105 - no password
@@ -58,12 +62,16 @@ DEFINITIONS: dict[str, str] = {
     "decode_tps": "(out_tokens - 1) / (last delta - first delta), on this machine's clock: n tokens span n-1 gaps. "
     "Deltas are stamped as they arrive; those of embedded models as they leave the engine's process.",
     "server_decode_tps": "The backend's own decode rate as it reports it; shown beside decode_tps, never for it.",
+    "server_load_ms": "What the backend says it spent on loading within the request. More than a second makes it cold.",
+    "server_prompt_ms": "What the backend says it spent on the prompt (prefill).",
+    "server_decode_ms": "What the backend says it spent on generating.",
+    "server_e2e_ms": "What the backend says the whole request took; e2e_ms less this is the way and the queue.",
     "chars_per_s": "Answer characters after the first answer delta / (last - first answer delta). "
     "Tokenizers differ: compare models by this, not by tokens.",
     "max_gap_ms": "The longest silence between two deltas.",
     "token_source": "Who counted: usage (the protocol's record), server (its counters), estimate (printed with ~).",
     "finish": "Why it ended: stop, length (max_tokens or the context was full), cancelled.",
-    "cold": "Loaded for this answer and not warmed up. Takes the run out of the speed columns, never out of the vote.",
+    "cold": "Loaded within the request, so not warm. Takes the run out of the speed columns, never out of the vote.",
     "contended": "Another model answered on this machine meanwhile. Out of the speed columns, never out of the vote.",
     "cached": "A part of the prompt came from a cache. Out of the speed columns, never out of the vote.",
     "speed_visible": "The answers were shown as they arrived: the speed could be seen before the vote.",

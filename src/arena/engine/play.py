@@ -93,7 +93,7 @@ class Play:
         recorder.opened(opened_ns, queue_ms=(asked_ns - self._began_ns) / 1e6, load_ms=load_ms)
         self._emit(Opened(seat.index, opened_ns))
         self._note_company(recorder, seat.contestant.fingerprint)
-        request = Request(seat.contestant, self._round.prompt, self._round.sampling)
+        request = Request(seat.contestant, self._round.prompt, seat.contestant.sampling(self._round.sampling))
         try:
             await _listen(backend, request, recorder, self._emit, self._clock)
         finally:

@@ -12,6 +12,8 @@ from arena.core.timing import Metrics, TokenSource
 
 _CHARS_PER_TOKEN = 3.5
 _NS_PER_MS = 1e6
+_COLD_MS = 1000.0
+"""Ollama reports some ten ms of `load_duration` for a model that is loaded already."""
 _TRUNCATIONS = ("length",)
 
 
@@ -103,10 +105,15 @@ class Recorder:
             out_chars=out_chars,
             decode_tps=_rate((out_tokens or 0) - 1, self._decode_ns(usage)),
             server_decode_tps=usage.decode_tps,
+            server_load_ms=usage.load_ms,
+            server_prompt_ms=usage.prompt_ms,
+            server_decode_ms=usage.decode_ms,
+            server_e2e_ms=usage.total_ms,
             chars_per_s=self._chars_per_s(),
             max_gap_ms=max(gaps) / _NS_PER_MS if gaps else None,
             token_source=source,
             finish=usage.finish if self._usage else "",
+            cold=(usage.load_ms or 0.0) > _COLD_MS,
             contended=bool(self.company),
             cached=bool(usage.cached_tokens),
             speed_visible=self._speed_visible,

@@ -1,0 +1,77 @@
+"""Endpoints: servers that models are reached through, and what was found there."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from arena.core.errors import ArenaError
+from arena.core.models import ModelInfo
+
+
+class Wire(StrEnum):
+    """What a server speaks."""
+
+    OLLAMA = "ollama"
+    OPENAI = "openai"
+    """`/v1/chat/completions`: vLLM, llama-server, LM Studio, transformers serve, GPT4All, LocalAI, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One server."""
+
+    name: str
+    """The first part of the names of its models."""
+    wire: Wire
+    url: str
+    """Such as http://127.0.0.1:11434 or https://cluster:8000/v1."""
+    api_key_env: str = ""
+    """The environment variable that holds its key. The key itself is stored nowhere."""
+    silence_s: float = 120.0
+    """A stream that says nothing for so long is given up. The total time of an answer has no limit."""
+    aliases: tuple[str, ...] = ()
+    """Other names of what may listen there: several servers share the same usual port."""
+    wanted: bool = True
+    """Whether the user named it. One that was only looked for on its usual port may be missing without a word."""
+
+    @property
+    def local(self) -> bool:
+        """Whether it is on this machine, by its address."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+
+    @property
+    def shown_url(self) -> str:
+        """The address without a user or a password that it may hold."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What was found at an endpoint."""
+
+    name: str
+    infos: tuple[ModelInfo, ...]
+    fault: ArenaError | None = None
+    """Why there is nothing, with what to do about it."""
+    at: Endpoint | None = None
+    """None: the models of this program itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far a model was fetched."""
+
+    status: str
+    """The server's own word for what it does."""
+    completed_bytes: int = 0
+    """Of all parts together."""
+    total_bytes: int = 0
+    """As far as it is known yet; 0: not known."""

@@ -1,0 +1,105 @@
+"""Variants: what one contestant may have different from the others, such as `temperature=0,thinking=off`."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from arena.core.errors import UsageError
+
+# What of the sampler decides which tokens come, and so belongs to the identity of a contestant.
+# The seed is the round's, and max_tokens only cuts: an answer cut short is flagged instead.
+SAMPLERS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+THINKING = ("default", "on", "off", "low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What one contestant has different from the others of a round. None: as the round has it."""
+
+    context: int | None = None
+    kv_type: str | None = None
+    """One of KV_TYPES."""
+    thinking: str | None = None
+    """One of THINKING."""
+    system: str | None = None
+    samplers: tuple[tuple[str, float], ...] = ()
+    """(name, value) pairs, names out of SAMPLERS, sorted."""
+
+    def __str__(self) -> str:
+        """As `parse` reads it: `context=8192,thinking=off`; empty when nothing is different."""
+        return ",".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.set)
+
+    @property
+    def set(self) -> tuple[tuple[str, Any], ...]:
+        """(key, value) of everything that is different."""
+        own = (("context", self.context), ("kv_type", self.kv_type), ("thinking", self.thinking))
+        system = (("system", self.system),)
+        return tuple((key, value) for key, value in (*own, *self.samplers, *system) if value is not None)
+
+    @classmethod
+    def parse(cls, text: str) -> Variant:
+        """Read `temperature=0,thinking=off`. Raises UsageError.
+
+        The keys are context, kv_type, thinking, system and the names of the samplers. A value of `system` can hold
+        no comma that is followed by KEY=.
+        """
+        variant = cls()
+        for part in _parts(text):
+            key, _, value = part.partition("=")
+            variant = variant.having(key.strip(), value.strip())
+        return variant
+
+    def having(self, key: str, value: str) -> Variant:
+        """The same with one more thing different. Raises UsageError for what there is not."""
+        key = _SHORT.get(key, key)
+        if key not in _KEYS:
+            close = difflib.get_close_matches(key, _KEYS, 1)
+            hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(_KEYS)}."
+            raise UsageError(f"A contestant has no setting '{key}'.", hint)
+        if key == "system":
+            return replace(self, system=value)
+        choices = {"kv_type": KV_TYPES, "thinking": THINKING}.get(key)
+        if choices:
+            if value not in choices:
+                raise UsageError(f"{key} can't be '{value}'.", f"It is one of: {', '.join(choices)}.")
+            return replace(self, **{key: value})  # type: ignore[arg-type]
+        if key == "context":
+            if not (value.isascii() and value.isdecimal() and int(value) >= _LEAST_CONTEXT):
+                raise UsageError(f"context can't be '{value}'.", f"It is a whole number, {_LEAST_CONTEXT} or more.")
+            return replace(self, context=int(value))
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number <= _MOST or (key == "top_k" and number != int(number)):
+            kind = "a whole number" if key == "top_k" else "a number"
+            raise UsageError(f"{key} can't be '{value}'.", f"It is {kind}, 0 or more.")
+        others = {**dict(self.samplers), key: number}
+        return replace(self, samplers=tuple(sorted(others.items())))
+
+
+_KEYS = ("context", "kv_type", "thinking", "system", *SAMPLERS)
+_SHORT = {"ctx": "context", "num_ctx": "context", "kv": "kv_type", "think": "thinking", "temp": "temperature"}
+_LEAST_CONTEXT = 16
+_MOST = 1e9
+
+
+def split_variant(text: str) -> tuple[str, Variant]:
+    """`demo/large,temperature=0` is a name and what is different. A comma that no KEY= follows is part of the name."""
+    name, *parts = _parts(text)
+    return name.strip(), Variant.parse(",".join(parts))
+
+
+def _parts(text: str) -> list[str]:
+    """Cut at each comma that a known KEY= follows."""
+    parts: list[str] = []
+    for piece in text.split(","):
+        key = piece.partition("=")[0].strip()
+        if parts and not ("=" in piece and key.isidentifier()):
+            parts[-1] += f",{piece}"
+        else:
+            parts.append(piece)
+    return parts

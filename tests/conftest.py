@@ -10,6 +10,12 @@ import pytest
 
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
+_SETTINGS = (
+    *("ARENA_DB", "ARENA_CONFIG", "ARENA_PACE", "ARENA_SCHEDULE", "ARENA_SEATS", "ARENA_THEME", "NO_COLOR"),
+    *("OLLAMA_HOST", "OLLAMA_MODELS", "OLLAMA_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "LLAMA_ARG_PORT"),
+    *("LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE"),
+)
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -19,8 +25,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     for name in _PLACES:
         monkeypatch.setenv(name, str(home / name.lower()))
-    for name in ("ARENA_DB", "ARENA_CONFIG", "ARENA_PACE", "ARENA_SCHEDULE", "ARENA_SEATS", "ARENA_THEME", "NO_COLOR"):
+    for name in _SETTINGS:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ARENA_DISCOVER", "false")  # whoever runs the tests may have servers of their own
     return home
 
 

@@ -3,48 +3,72 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import aclosing
+from functools import cached_property
 
-from arena.core.errors import ArenaError
+from arena.core.endpoints import PullProgress, Reached
+from arena.core.errors import ArenaError, UsageError
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
-from arena.core.ports import Backend, Request
+from arena.core.ports import Backend, Puller, Request
 from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS
 from arena.core.timing import Metrics
+from arena.core.variants import split_variant
 from arena.engine.play import hear
 from arena.engine.room import Room
 from arena.watch import Watch
 
 _PATIENCE_S = 2.0
 _MAY_BE_TOGETHER = frozenset({Fits.FITS, Fits.TIGHT, Fits.UNKNOWN})
+_PLAYABLE = frozenset({Fits.FITS, Fits.TIGHT, Fits.CPU, Fits.UNKNOWN})
+
+
+_PULL_HINT = "Name it as Ollama does, such as `arena pull qwen3:8b`."
 
 
 class Lineup:
     """The backends, asked in the engine room."""
 
-    def __init__(self, backends: Sequence[Backend], room: Room, watch: Watch, sampling: Sampling) -> None:
-        """`sampling` makes contestants of models."""
-        self.backends: Mapping[str, Backend] = {
-            endpoint: backend for backend in backends for endpoint in backend.endpoints
-        }
-        self._all = tuple(backends)
+    def __init__(
+        self, make_backends: Callable[[], Sequence[Backend]], room: Room, watch: Watch, sampling: Sampling
+    ) -> None:
+        """`make_backends` is called when the first model is asked for; `sampling` makes contestants of models."""
+        self._make_backends = make_backends
         self._room = room
         self._watch = watch
         self._sampling = sampling
         self._warming: Future[None] | None = None
+
+    @cached_property
+    def _all(self) -> tuple[Backend, ...]:
+        return tuple(self._make_backends())
+
+    @cached_property
+    def backends(self) -> Mapping[str, Backend]:
+        """Every backend by the names of its endpoints."""
+        return {endpoint: backend for backend in self._all for endpoint in backend.endpoints}
+
+    def reach(self) -> Future[list[Reached]]:
+        """What was found at every endpoint, those that are down included."""
+        return self._room.submit(self._reach())
 
     def models(self) -> Future[list[ModelInfo]]:
         """Every model that can be reached."""
         return self._room.submit(self._models())
 
     def find(self, name: str) -> Future[ModelInfo]:
-        """The model that `ENDPOINT/NAME` or a path names. The future raises ArenaError."""
+        """The model that `ENDPOINT/NAME` or a path names, with what `,KEY=VALUE` behind it makes different.
+
+        The future raises ArenaError: UsageError for a name that is none, MissingModelError for a model that is not
+        there.
+        """
         return self._room.submit(self._find(name))
 
     def opening(self, names: Sequence[str]) -> Future[list[ModelInfo]]:
-        """Who plays at the start: the named models; without names the demo ones, or what else there is.
+        """Who plays at the start: the named models; without names those of one's own that fit, else the demo ones.
 
         The future raises ArenaError when there is nobody, or not the one who is named.
         """
@@ -57,7 +81,8 @@ class Lineup:
             if not usable:
                 reason = next((info.note for info in found), "There is none.")
                 raise ArenaError(f"No model can play here. {reason}", "`arena doctor` says more.")
-            return [info for info in usable if info.ref.endpoint == "demo"] or usable[: len(LABELS)]
+            own = await self._that_fit([info for info in usable if info.ref.endpoint != "demo"])
+            return own if len(own) >= 2 else [info for info in usable if info.ref.endpoint == "demo"] or usable
 
         return self._room.submit(choose())
 
@@ -68,9 +93,10 @@ class Lineup:
         """
 
         async def load() -> None:
-            if not await self._fit_together(infos):
+            # Of a larger choice it is not known yet who plays, and loading the wrong ones takes minutes.
+            if len(infos) > len(LABELS) or not await self._fit_together(infos):
                 return
-            for info in infos[: len(LABELS)]:
+            for info in infos:
                 try:
                     await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self._sampling))
                 except ArenaError:
@@ -106,25 +132,71 @@ class Lineup:
 
         return self._room.submit(ask())
 
+    def pull(self, name: str, tell: Callable[[PullProgress], None]) -> Future[ModelInfo]:
+        """Fetch a model: `ENDPOINT/NAME`, or a name for the first server that fetches. Cancel the future to stop.
+
+        `tell` is called in the engine's thread and must not wait. What was fetched before a stop is not fetched again.
+        The future raises ArenaError.
+        """
+
+        async def fetch() -> ModelInfo:
+            endpoint, backend, model = self._puller_of(name)
+            async with aclosing(backend.pull(model)) as steps:
+                async for step in steps:
+                    tell(step)
+            return await self.backends[endpoint].find(ModelRef(endpoint, model))
+
+        return self._room.submit(fetch())
+
     async def close(self) -> None:
         """Give everything back; in the engine room."""
+        if "_all" not in self.__dict__:
+            return
         await asyncio.gather(*(backend.close() for backend in self._all), return_exceptions=True)
 
-    async def _models(self) -> list[ModelInfo]:
-        lists = await asyncio.gather(*(backend.models() for backend in self._all))
-        return [info for found in lists for info in found]
+    async def _reach(self) -> list[Reached]:
+        return list(await asyncio.gather(*(_look_at(backend) for backend in self._all)))
 
-    async def _find(self, name: str) -> ModelInfo:
+    async def _models(self) -> list[ModelInfo]:
+        return [info for found in await self._reach() for info in found.infos]
+
+    async def _find(self, text: str) -> ModelInfo:
+        name, variant = split_variant(text)
         ref = ModelRef.parse(name)
         if ref.endpoint not in self.backends:
-            known = ", ".join(sorted(self.backends))
-            raise ArenaError(f"There is no endpoint '{ref.endpoint}'.", f"There are: {known}.")
-        return await self.backends[ref.endpoint].find(ref)
+            known = ", ".join(self.backends)
+            raise ArenaError(
+                f"There is no endpoint '{ref.endpoint}'.", f"There are: {known}. The config file can name more."
+            )
+        return (await self.backends[ref.endpoint].find(ref)).with_variant(variant)
+
+    async def _that_fit(self, infos: list[ModelInfo]) -> list[ModelInfo]:
+        """Those of the models that can be played without waiting for ever."""
+        try:
+            fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
+        except TimeoutError:
+            return infos
+        return [info for info, fit in zip(infos, fits, strict=True) if fit.verdict in _PLAYABLE]
+
+    def _puller_of(self, text: str) -> tuple[str, Puller, str]:
+        """The endpoint that fetches a model, its backend, and the model's name there. Raises UsageError."""
+        pullers = {name: backend for name, backend in self.backends.items() if isinstance(backend, Puller)}
+        endpoint, _, name = text.strip().partition("/")
+        if endpoint in pullers and name:
+            return endpoint, pullers[endpoint], name
+        if endpoint in self.backends and name:
+            can = ", ".join(pullers) or "none"
+            raise UsageError(f"{endpoint} can't fetch models.", f"Endpoints that can: {can}.")
+        if not text.strip() or not pullers:
+            raise UsageError("There is nothing to fetch from." if text.strip() else "No model is named.", _PULL_HINT)
+        first = next(iter(pullers))
+        return first, pullers[first], text.strip()
 
     def _is_loaded(self, info: ModelInfo) -> bool:
         return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self._sampling))
 
     async def _fit_together(self, infos: Sequence[ModelInfo]) -> bool:
+        infos = [info for info in infos if info.local]
         if not infos:
             return True
         try:
@@ -132,3 +204,11 @@ class Lineup:
         except TimeoutError:  # a driver that hangs must not keep anybody from playing
             return True
         return found.verdict in _MAY_BE_TOGETHER
+
+
+async def _look_at(backend: Backend) -> Reached:
+    """What there is at a backend; one that is down is no fault of the others."""
+    try:
+        return Reached(backend.endpoints[0], tuple(await backend.models()), at=backend.at)
+    except ArenaError as fault:
+        return Reached(backend.endpoints[0], (), fault, backend.at)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from arena.config import Settings
-from arena.core.errors import SealedError
+from arena.core.errors import ArenaError, SealedError
 from arena.core.events import StreamEvent
-from arena.core.models import Contestant, ModelInfo
+from arena.core.models import Contestant, ModelInfo, distinct_names
 from arena.core.ports import Backend, RoundRecord
 from arena.core.prompts import Pack, Prompt
 from arena.core.ratings import Board
@@ -67,7 +67,10 @@ class Arena:
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
         self.watch = Watch(settings.sampling.context, probe)
         self.lineup = Lineup(
-            _own_backends(settings) if backends is None else backends, self._room, self.watch, settings.sampling
+            lambda: _own_backends(settings, self.watch) if backends is None else backends,
+            self._room,
+            self.watch,
+            settings.sampling,
         )
 
     # Prompts
@@ -243,10 +246,32 @@ class Arena:
         def compute(ledger: SqliteLedger) -> Board:
             from arena.ratings.board import compute_board  # noqa: PLC0415 - numpy
 
-            names = {key: str(contestant.ref) for key, contestant in ledger.contestants().items()}
+            names = distinct_names(ledger.contestants().values())
             return compute_board(ledger.stages(tag=tag), names, ledger.tallies())
 
         return self._desk.do(compute)
+
+    def merge(self, member: str, leader: str) -> Future[None]:
+        """Let the votes on one contestant count for another from now on. Raises ArenaError.
+
+        Each is named by its address, its name on the leaderboard, or the beginning of its fingerprint.
+        """
+        return self._desk.do(lambda ledger: ledger.merge(_the_one(ledger, member), _the_one(ledger, leader)))
+
+    def unmerge(self, member: str) -> Future[None]:
+        """Take that back. Raises ArenaError."""
+        return self._desk.do(lambda ledger: ledger.unmerge(_the_one(ledger, member)))
+
+    def merges(self) -> Future[list[tuple[str, str]]]:
+        """(name, name of the one that it counts for) of every contestant that was joined to another."""
+
+        def tell(ledger: SqliteLedger) -> list[tuple[str, str]]:
+            joined = ledger.merges()
+            known = [ledger.contestant_keys(key)[0][1] for pair in joined.items() for key in pair]
+            names = distinct_names(known)
+            return [(names[member], names[leader]) for member, leader in joined.items()]
+
+        return self._desk.do(tell)
 
     def close(self) -> None:
         """Call off what is being played, end every worker, close the database. May be called twice."""
@@ -266,8 +291,22 @@ def _as_far_as_open(ledger: SqliteLedger, round_id: str) -> RoundRecord | Sealed
         return SealedRound(view, state, answers)
 
 
-def _own_backends(settings: Settings) -> list[Backend]:
+def _the_one(ledger: SqliteLedger, text: str) -> str:
+    """The fingerprint of the contestant that `text` names. Raises ArenaError when there is none, or more than one."""
+    found = ledger.contestant_keys(text)
+    if not found:
+        raise ArenaError(f"No contestant is called '{text}'.", "`arena board` lists them.")
+    if len(found) > 1:
+        names = distinct_names(contestant for _, contestant in found)
+        told = ", ".join(f"{key[:8]} ({names[key]})" for key, _ in found)
+        raise ArenaError(f"'{text}' may be any of several.", f"Name one by its fingerprint: {told}.")
+    return found[0][0]
+
+
+def _own_backends(settings: Settings, watch: Watch) -> list[Backend]:
     import arena.demo  # noqa: PLC0415 - only its folder is wanted
+    from arena.backends.discovery import endpoints, server_backends  # noqa: PLC0415
     from arena.backends.llamacpp import LlamaCppBackend  # noqa: PLC0415 - asyncio subprocesses
 
-    return [LlamaCppBackend(Path(arena.demo.__file__).parent, settings.gguf_folders)]
+    embedded = LlamaCppBackend(Path(arena.demo.__file__).parent, settings.gguf_folders)
+    return [embedded, *server_backends(endpoints(settings.endpoints, usual=settings.discover))]

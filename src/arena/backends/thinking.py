@@ -18,6 +18,8 @@ class ThoughtSplitter:
         self._held = ""
         self._closing = _TAGS[0][1] if inside else ""
         self._may_open = not inside
+        self._at_edge = inside
+        """Right behind a tag: the line breaks there belong to it."""
 
     def feed(self, text: str) -> list[tuple[Kind, str]]:
         """The pieces that are certain now; the beginning of a possible tag is held back."""
@@ -25,11 +27,13 @@ class ThoughtSplitter:
         pieces: list[tuple[Kind, str]] = []
         if self._may_open and not self._try_open():
             return pieces
+        self._trim()
         if self._closing:
             thought, tag, rest = self._held.partition(self._closing)
             if tag:
-                self._closing, self._held = "", rest.lstrip("\n")
+                self._closing, self._held, self._at_edge = "", rest, True
                 self._add(pieces, "thought", thought)
+                self._trim()
             else:
                 keep = _tail_that_may_be(thought, self._closing)
                 self._held = thought[len(thought) - keep :]
@@ -52,12 +56,19 @@ class ThoughtSplitter:
         start = self._held.lstrip()
         for opening, closing in _TAGS:
             if start.startswith(opening):
-                self._held, self._closing, self._may_open = start[len(opening) :].lstrip("\n"), closing, False
+                self._held, self._closing, self._may_open = start[len(opening) :], closing, False
+                self._at_edge = True
                 return True
         if any(opening.startswith(start) for opening, _ in _TAGS):
             return False
         self._may_open = False
         return True
+
+    def _trim(self) -> None:
+        """Take away line breaks right behind a tag, in whichever chunk they come."""
+        if self._at_edge:
+            self._held = self._held.lstrip("\n")
+            self._at_edge = not self._held
 
     @staticmethod
     def _add(pieces: list[tuple[Kind, str]], kind: Kind, text: str) -> None:

@@ -13,6 +13,7 @@ import click
 
 from arena import __version__
 from arena.core.errors import ArenaError, UsageError
+from arena.core.text import clean_line
 
 if TYPE_CHECKING:
     from arena.wiring import Arena
@@ -75,8 +76,10 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
     from arena.tui.terminal import check_terminal  # noqa: PLC0415
 
     check_terminal()
-    for name in models:
-        arena.lineup.find(name).result()  # a name that is off is said here, not inside the screen
+    if models:
+        from arena.cli.models import contestants  # noqa: PLC0415
+
+        contestants(arena, models)  # a name that is off is said here, not inside the screen
     from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
 
     ArenaApp(arena, models, judge=judge).run()
@@ -122,8 +125,8 @@ def vote(verdict: tuple[str, str] | None, as_json: bool, db: Path | None, config
         if as_json:
             print_json(rounds.as_json(record))
             return
-        for seat in record.round.seats:
-            click.echo(f"{seat.label}\t{seat.contestant.ref}")
+        for seat, name in zip(record.round.seats, record.round.names, strict=True):
+            click.echo(f"{seat.label}\t{clean_line(name)}")
         narrate(f"Voted {record.vote.verdict if record.vote else ''} on {record.round.id}.")
 
 
@@ -169,18 +172,45 @@ def fit(names: tuple[str, ...], db: Path | None, config: Path | None, **options:
 
 @main_group.command()
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--merge", nargs=2, metavar="A B", help="Let the votes on A count for B on the leaderboard.")
+@click.option("--unmerge", metavar="A", help="Take that back.")
+@click.option("--merges", is_flag=True, help="What was joined.")
 @places
-def models(as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
-    """Every contestant that can be reached."""
-    from arena.cli import reports  # noqa: PLC0415
+def models(
+    as_json: bool,  # noqa: FBT001
+    merge: tuple[str, str] | None,
+    unmerge: str | None,
+    merges: bool,  # noqa: FBT001
+    db: Path | None,
+    config: Path | None,
+) -> None:
+    """Every contestant that can be reached, and which ones count as one."""
+    from arena.cli import models as shown  # noqa: PLC0415
+    from arena.core.endpoints import down  # noqa: PLC0415
 
     with opened(db, config) as arena:
-        infos = arena.lineup.models().result()
-        fits = arena.watch.fits(infos).result()
+        if merge or unmerge or merges:
+            shown.merge(arena, merge, unmerge, click.echo)
+            return
+        infos, fits, reached = shown.listing(arena)
     if as_json:
-        print_json([reports.model_json(info, verdict) for info, verdict in zip(infos, fits, strict=True)])
+        print_json([shown.as_json(info, verdict) for info, verdict in zip(infos, fits, strict=True)])
     else:
-        click.echo(reports.models_table(infos, fits))
+        click.echo(shown.as_table(infos, fits))
+    for line in down(reached):
+        narrate(clean_line(line, 300))
+
+
+@main_group.command()
+@click.argument("model")
+@places
+def pull(model: str, db: Path | None, config: Path | None) -> None:
+    """Fetch a model through Ollama. Ctrl+C stops; the next pull goes on from there."""
+    from arena.cli import models as shown  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        info = shown.pull(arena, model)
+    click.echo(str(info.ref))
 
 
 @main_group.command()

@@ -27,7 +27,9 @@ class Finding:
 
 def examine(arena: Arena) -> list[Finding]:
     """Look at everything; a fault of one check is a finding, and the others go on."""
-    checks: tuple[Callable[[Arena], Iterator[Finding]], ...] = (_program, _terminal, _store, _packs, _machine, _engine)
+    checks: tuple[Callable[[Arena], Iterator[Finding]], ...] = (
+        *(_program, _terminal, _store, _packs, _machine, _endpoints, _engine),
+    )
     findings: list[Finding] = []
     for check in checks:
         try:
@@ -73,6 +75,14 @@ def _machine(arena: Arena) -> Iterator[Finding]:
     yield Finding(good=True, text=f"RAM: {human_bytes(machine.ram_free_bytes)} free")
     for note in machine.notes:
         yield Finding(good=True, text=clean_line(note))
+
+
+def _endpoints(arena: Arena) -> Iterator[Finding]:
+    for found in arena.lineup.reach().result():
+        if found.at is not None and found.fault is None:
+            yield Finding(good=True, text=f"{found.name} at {found.at.shown_url}: {counted(len(found.infos), 'model')}")
+        elif found.at is not None and found.at.wanted:
+            yield Finding(good=False, text=f"{found.name}: {clean_line(str(found.fault), 300)}")
 
 
 def _engine(arena: Arena) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 
+from arena.cli.models import contestants
 from arena.cli.rounds import as_json, as_text
 from arena.core.errors import ArenaError, UsageError
 from arena.core.models import ModelInfo
@@ -107,5 +108,5 @@ def _contestants(arena: Arena, models: Sequence[str]) -> list[ModelInfo]:
     if len(models) == 1:
         raise UsageError("One model is no contest.", "Name another with -m.")
     if models:
-        return [arena.lineup.find(name).result() for name in models]
-    return [info for info in arena.lineup.models().result() if info.ref.endpoint == "demo"]
+        return contestants(arena, models)
+    return arena.lineup.opening(()).result()

@@ -226,40 +226,6 @@ def _together_json(infos: Sequence[ModelInfo], found: Together) -> dict[str, Any
     }
 
 
-def model_json(info: ModelInfo, fit: FitVerdict) -> dict[str, Any]:
-    """One line of `arena models --json`."""
-    return {
-        "model": str(info.ref),
-        "endpoint": info.ref.endpoint,
-        "digest": info.ref.digest,
-        "family": info.family,
-        "parameters": info.parameters,
-        "quantization": info.quantization,
-        "size_bytes": info.size_bytes,
-        "context": info.context,
-        "fit": fit.verdict.value,
-        "note": info.note,
-    }
-
-
-def models_table(infos: Sequence[ModelInfo], fits: Sequence[FitVerdict]) -> str:
-    """The table of `arena models`."""
-    rows = [
-        (
-            str(info.ref),
-            info.family or "-",
-            f"{info.parameters:,}" if info.parameters else "-",
-            info.quantization or "-",
-            human_bytes(info.size_bytes),
-            str(info.context or "-"),
-            fit.verdict.value,
-            info.note,
-        )
-        for info, fit in zip(infos, fits, strict=True)
-    ]
-    return table(("model", "family", "parameters", "quant", "size", "context", "fit", ""), rows)
-
-
 def history_json(line: HistoryLine) -> dict[str, Any]:
     """One line of `arena history --json`."""
     return {

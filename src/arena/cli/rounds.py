@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from arena.core.models import Contestant
 from arena.core.ports import RoundRecord
 from arena.core.rounds import LABELS, Answer, SealedRound
 from arena.core.text import clean, clean_line
@@ -18,14 +19,25 @@ def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -
         shown = [_answer(answer, with_metrics=bool(measured)) | {"error": ""} for answer in answers]
         view, extra = found.view, {"state": found.state.value, "verdict": None}
         return {"round": view.id, "prompt": view.prompt.text, **extra, "answers": shown}
-    models = {seat.index: str(seat.contestant.ref) for seat in found.round.seats}
+    contestants = {seat.index: seat.contestant for seat in found.round.seats}
     return {
         "round": found.round.id,
         "prompt": found.round.prompt.text,
         "state": found.state.value,
         "verdict": str(found.vote.verdict) if found.vote else None,
         "flags": list(found.flags),
-        "answers": [_answer(answer, with_metrics=True) | {"model": models[answer.seat]} for answer in found.answers],
+        "answers": [
+            _answer(answer, with_metrics=True) | _contestant(contestants[answer.seat]) for answer in found.answers
+        ],
+    }
+
+
+def _contestant(contestant: Contestant) -> dict[str, Any]:
+    settings = {"context": contestant.context, "kv_type": contestant.kv_type, "thinking": contestant.thinking}
+    return {
+        "model": str(contestant.ref),
+        "contestant": contestant.fingerprint,
+        "settings": settings | dict(contestant.sampler) | {"system": contestant.system},
     }
 
 
@@ -52,8 +64,8 @@ def as_text(found: RoundRecord | SealedRound) -> str:
     if found.vote is not None:
         lines += [f"Verdict: {found.vote.verdict}", ""]
     answers = {answer.seat: answer for answer in found.answers}
-    for seat in found.round.seats:
-        lines.append(f"{seat.label}  {clean_line(str(seat.contestant.ref))}")
+    for seat, name in zip(found.round.seats, found.round.names, strict=True):
+        lines.append(f"{seat.label}  {clean_line(name)}")
         if seat.index in answers:
             answer = answers[seat.index]
             lines += [clean(answer.text) or "(no answer)", _figures(answer), *filter(None, [clean(answer.error)])]

@@ -14,10 +14,10 @@ _HARMLESS = frozenset({"gguf", "demo", "the", "instruct", "chat", "model", "late
 
 
 def identity_words(contestant: Contestant) -> frozenset[str]:
-    """The words that tell this contestant: its name whole and in parts, its digest, its quantization."""
+    """The words that tell this contestant: its endpoint, its name whole and in parts, its digest, its quantization."""
     ref = contestant.ref
     parts = re.split(r"[^\w]+|_", ref.name)
-    words = {str(ref), ref.name, contestant.quantization, ref.digest[:_DIGEST_PREFIX], *parts}
+    words = {str(ref), ref.endpoint, ref.name, contestant.quantization, ref.digest[:_DIGEST_PREFIX], *parts}
     return frozenset(word for word in words if len(word) >= _SHORTEST and word.lower() not in _HARMLESS)
 
 

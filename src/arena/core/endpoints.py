@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlsplit
@@ -63,6 +64,16 @@ class Reached:
     """Why there is nothing, with what to do about it."""
     at: Endpoint | None = None
     """None: the models of this program itself."""
+
+
+def down(reached: Iterable[Reached]) -> list[str]:
+    """A line for each endpoint that is down; those that were only looked for on their usual ports share one."""
+    faults = [(found, found.at, found.fault) for found in reached if found.at is not None and found.fault is not None]
+    lines = [f"{found.name}: {fault}" for found, at, fault in faults if at.wanted]
+    absent = [name for found, at, _ in faults if not at.wanted for name in (found.name, *at.aliases)]
+    if absent:
+        lines.append(f"Not running on their usual ports: {', '.join(absent)}.")
+    return lines
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from arena.core.models import Contestant, Sampling
+from arena.core.models import Contestant, Sampling, distinct_names
 from arena.core.prompts import Prompt
 from arena.core.timing import Metrics
 
@@ -92,6 +92,12 @@ class Round:
     def running_order(self) -> tuple[Seat, ...]:
         """The seats in the order in which they run."""
         return tuple(sorted(self.seats, key=lambda seat: seat.run_order))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What to call the contestants after the vote, in the order of the seats."""
+        told = distinct_names(seat.contestant for seat in self.seats)
+        return tuple(told[seat.contestant.fingerprint] for seat in self.seats)
 
 
 @dataclass(frozen=True, slots=True)

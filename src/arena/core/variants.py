@@ -90,7 +90,7 @@ _MOST = 1e9
 def split_variant(text: str) -> tuple[str, Variant]:
     """`demo/large,temperature=0` is a name and what is different. A comma that no KEY= follows is part of the name."""
     name, *parts = _parts(text)
-    return name.strip(), Variant.parse(",".join(parts))
+    return name.strip(), Variant.parse(",".join(parts)) if parts else Variant()
 
 
 def _parts(text: str) -> list[str]:

@@ -69,7 +69,7 @@ class MachineProbe:
         The first question about a file reads its header, which takes up to 150 ms; later ones take about 1 ms. A model
         whose header can't be read is UNKNOWN; `note` says why. Raises UsageError on a `kv_type` that there is not.
         """
-        setting = Setting(context, kv_type, slots, _runtime(info))
+        setting = _setting(info, context, kv_type, slots)
         estimate = self._estimate(info)
         if estimate is None or isinstance(estimate, ArenaError):
             return unknown(str(info.ref), context)
@@ -82,7 +82,7 @@ class MachineProbe:
         wanted: list[tuple[Estimate | None, Setting]] = []
         for info in infos:
             estimate = self._estimate(info)
-            setting = Setting(context, kv_type, slots, _runtime(info))
+            setting = _setting(info, context, kv_type, slots)
             wanted.append((None if isinstance(estimate, ArenaError) else estimate, setting))
         return together(wanted, self._settled(machine), self._nvidia.multiprocessors)
 
@@ -91,6 +91,8 @@ class MachineProbe:
         estimate = self._estimate(info)
         if isinstance(estimate, ArenaError):
             return estimate.sentence
+        if not info.local:
+            return "It takes the memory of another machine."
         if estimate is None:
             return "Its endpoint tells neither a file nor a size."
         return "" if estimate.method == "header" else "Estimated from its size: its header is not at hand."
@@ -126,6 +128,8 @@ class MachineProbe:
 
     def _estimate(self, info: ModelInfo) -> Estimate | ArenaError | None:
         """From the model's header if it is a file here, else from its size; the fault if the header can't be read."""
+        if not info.local:
+            return None
         if not info.location or "://" in info.location:
             return CatalogueEstimate.of(info)
         path = Path(info.location)
@@ -148,8 +152,10 @@ class MachineProbe:
         return found
 
 
-def _runtime(info: ModelInfo) -> Runtime:
-    return EMBEDDED if info.ref.endpoint in _EMBEDDED_ENDPOINTS else SERVER
+def _setting(info: ModelInfo, context: int, kv_type: str, slots: int) -> Setting:
+    """How it would be loaded; what was asked to be different for this contestant goes first."""
+    runtime: Runtime = EMBEDDED if info.ref.endpoint in _EMBEDDED_ENDPOINTS else SERVER
+    return Setting(info.variant.context or context, info.variant.kv_type or kv_type, slots, runtime)
 
 
 def _with_ram(gpu: Gpu, host: Host) -> Gpu:

@@ -10,12 +10,12 @@ from arena.core.text import clean_line
 from arena.core.timing import Metrics
 
 
-def name_line(contestant: Contestant, *, won: bool) -> Content:
+def name_line(name: str, contestant: Contestant, *, won: bool) -> Content:
     """The contestant's name for the head of its pane."""
     quantization = f"  {clean_line(contestant.quantization, 12)}" if contestant.quantization else ""
     return Content.assemble(
         ("★ " if won else "", "$accent"),
-        (clean_line(str(contestant.ref), 60), "bold $accent" if won else "bold"),
+        (clean_line(name, 60), "bold $accent" if won else "bold"),
         (quantization, "$text-muted"),
         ("  your choice" if won else "", "$accent"),
     )

@@ -112,7 +112,7 @@ class RoundScreen(ArenaScreen):
         self._choice = choice
         self._examples = self.arena.examples(choice.infos)
         self.arena.lineup.warm(choice.infos)
-        self.query_one(Welcome).show([str(info.ref) for info in choice.infos], choice.seats)
+        self.query_one(Welcome).show([str(info) for info in choice.infos], choice.seats)
         self._refresh_hardware()
 
     def on_resize(self) -> None:

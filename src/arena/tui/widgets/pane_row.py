@@ -55,9 +55,9 @@ class PaneRow(Vertical):
         """Open the envelope: who sat where, how fast, and who was preferred."""
         answers = {answer.seat: answer for answer in record.answers}
         winners = record.vote.verdict.winners if record.vote else ()
-        for seat, pane in zip(record.round.seats, self.panes, strict=True):
+        for seat, name, pane in zip(record.round.seats, record.round.names, self.panes, strict=True):
             won = seat.index in winners and len(winners) < len(record.round.seats)
-            pane.reveal(name_line(seat.contestant, won=won), figures(answers.get(seat.index)))
+            pane.reveal(name_line(name, seat.contestant, won=won), figures(answers.get(seat.index)))
         if len(winners) == 1:  # where one pane is seen at a time, that one
             self._current = winners[0]
             self.line_up()

@@ -1,0 +1,51 @@
+"""Makes a second contestant of a model: the same one with other settings."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from arena.core.errors import UsageError
+from arena.core.models import ModelInfo
+from arena.core.text import clean_line
+from arena.core.variants import Variant
+
+
+class VariantScreen(ModalScreen[ModelInfo | None]):
+    """Settings in the form KEY=VALUE, with commas between. Enter takes them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back", id="variant.back")]
+
+    def __init__(self, info: ModelInfo) -> None:
+        """Of this model."""
+        super().__init__()
+        self._info = info
+
+    def compose(self) -> ComposeResult:
+        """Title, settings, hint."""
+        with Vertical(id="variant", classes="dialog"):
+            title = f"{clean_line(str(self._info.ref), 60)} with other settings"
+            yield Static(Content.styled(title, "bold"), markup=False)
+            yield Input(str(self._info.variant), placeholder="temperature=0,thinking=off", id="variant-settings")
+            yield Static(markup=False, id="variant-hint")
+
+    def on_mount(self) -> None:
+        """Say what can be set."""
+        can = ", ".join(sorted(self._info.adjustable)) or "nothing"
+        self._tell(f"It becomes a contestant of its own and can meet the first. Can be set: {can}.", "$text-muted")
+
+    def on_input_submitted(self, message: Input.Submitted) -> None:
+        """Take the settings, or say what is wrong with them."""
+        try:
+            self.dismiss(self._info.with_variant(Variant.parse(message.value) if message.value.strip() else Variant()))
+        except UsageError as fault:
+            self._tell(str(fault), "$warning")
+
+    def _tell(self, sentence: str, style: str) -> None:
+        self.query_one("#variant-hint", Static).update(Content.styled(clean_line(sentence, 300), style))

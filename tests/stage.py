@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from arena.backends.scripted import Script, ScriptedBackend
 from arena.config import load
 from arena.core.models import ModelInfo, ModelRef
+from arena.core.ports import Backend
 from arena.wiring import Arena
 
 ENDPOINT = "garage"
@@ -43,11 +44,12 @@ def arena_on(
     endpoint: str = ENDPOINT,
     seed: int = 7,
     seats: int = 2,
+    others: Sequence[Backend] = (),
     **options,
 ):
-    """An arena with these contestants and a database in `folder`."""
+    """An arena with these contestants, `others` beside them, and a database in `folder`."""
     settings = replace(load(db=folder / "arena.db"), seats=seats)
-    arena = Arena(settings, [ScriptedBackend(scripts, endpoint)], rng=random.Random(seed), **options)
+    arena = Arena(settings, [ScriptedBackend(scripts, endpoint), *others], rng=random.Random(seed), **options)
     try:
         yield arena
     finally:

@@ -48,6 +48,15 @@ def clean_line(text: str, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def clean_name(text: str, limit: int) -> str:
+    """One line of at most `limit` characters, cut in the middle: the end tells the variants of a model apart."""
+    line = clean_line(text, 400)
+    if len(line) <= limit:
+        return line
+    tail = max(0, (limit - 1) // 2)
+    return f"{line[: limit - 1 - tail]}…{line[len(line) - tail :]}"
+
+
 def counted(count: int, noun: str) -> str:
     """`1 vote`, `2 votes`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -17,7 +17,7 @@ from textual.widgets.selection_list import Selection
 from arena.core.endpoints import down
 from arena.core.machine import FitVerdict, human_bytes
 from arena.core.models import ModelInfo
-from arena.core.text import clean_line
+from arena.core.text import clean_line, clean_name
 from arena.core.variants import Variant
 from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.variant import VariantScreen
@@ -146,7 +146,7 @@ def _key(info: ModelInfo) -> str:
 
 def _row(info: ModelInfo, fit: FitVerdict) -> Content:
     parameters = "" if info.parameters is None else _count(info.parameters)
-    name = clean_line(str(info), 36)
+    name = clean_name(str(info), 36)
     name += " " * (36 - Content(name).cell_length)
     facts = f"{parameters:>7}  {clean_line(info.quantization, 8):<8}  {human_bytes(info.size_bytes):>9}"
     state = fit.verdict.value if info.local else "elsewhere"

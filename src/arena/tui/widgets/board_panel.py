@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.ratings import Board, Standing
-from arena.core.text import clean_line, counted
+from arena.core.text import clean_name, counted
 from arena.tui.widgets.bars import interval_bar
 
 _WIDE = 107
@@ -40,7 +40,7 @@ class BoardPanel(Static):
         lines = self._board.standings if self._board else ()
         moves = [(line, self._moves.get(line.key, 0.0)) for line in lines]
         return "  ".join(
-            f"{clean_line(line.model.partition('/')[2], 16)} {line.score:.0f} {_arrow(move)}"
+            f"{clean_name(line.model.partition('/')[2], 16)} {line.score:.0f} {_arrow(move)}"
             for line, move in moves
             if _arrow(move)
         )
@@ -92,7 +92,7 @@ def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
     scale = _scale(board) if board.standings else (0.0, 1.0)
     for line in board.standings:
         move = moves.get(line.key, 0.0)
-        name = clean_line(line.model, max(8, width - 18))
+        name = clean_name(line.model, max(8, width - 18))
         score = f"{line.score:.0f}" if line.votes else "–"
         gap = max(1, width - 3 - Content(name).cell_length - len(score) - 6)
         lines += [
@@ -142,7 +142,7 @@ def _table(board: Board, width: int) -> Content:
 
 
 def _row(line: Standing, scale: tuple[float, float], bar: int) -> Content:
-    name = clean_line(line.model, _NAME)
+    name = clean_name(line.model, _NAME)
     name += " " * (_NAME - Content(name).cell_length)
     tally = line.tally
     return Content.assemble(
@@ -162,7 +162,7 @@ def _row(line: Standing, scale: tuple[float, float], bar: int) -> Content:
 
 def _advice(board: Board) -> list[Content]:
     """What more votes would settle."""
-    names = {line.key: clean_line(line.model, 40) for line in board.standings}
+    names = {line.key: clean_name(line.model, 40) for line in board.standings}
     open_pairs = sorted((pair for pair in board.pairs if pair.votes_needed), key=lambda pair: pair.votes_needed or 0)
     return [
         Content.styled(

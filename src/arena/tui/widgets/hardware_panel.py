@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.machine import Fits, FitVerdict, Gpu, Machine, human_bytes
-from arena.core.text import clean_line
+from arena.core.text import clean_line, clean_name
 from arena.tui.widgets.bars import fill_bar
 
 _WORDS = {
@@ -111,7 +111,7 @@ def _fit_lines(fits: Sequence[FitVerdict], width: int) -> list[Content]:
     lines = [Content.styled("FITS NOW", "bold $text-muted")]
     for fit in fits:
         word, style = _WORDS[fit.verdict]
-        name = clean_line(fit.model, max(8, width - 22))
+        name = clean_name(fit.model, max(8, width - 22))
         need = human_bytes(fit.need_bytes)
         gap = max(1, width - 2 - Content(name).cell_length - len(need) - len(word) - 2)
         lines.append(Content.assemble(name, " " * gap, (need, "$text-muted"), "  ", (word, style)))

@@ -32,7 +32,8 @@ def a_telling_round(ledger: SqliteLedger, upto: RoundState) -> str:
     ledger.open_round(round_)
     if upto is not RoundState.PLANNED:
         for seat in (0, 1):
-            answer = an_answer(seat, "a secret handshake", decode_tps=float(SPEED), ttft_ms=float(SPEED))
+            times = dict.fromkeys(("decode_tps", "ttft_ms", "server_e2e_ms"), float(SPEED))
+            answer = an_answer(seat, "a secret handshake", **times)
             error = f"{ALPHA.ref} ran out of memory"
             answer = Answer(seat, answer.text, "my thinking", answer.metrics, Outcome.TRUNCATED, error)
             ledger.save_answer(round_.id, answer, ran_alongside=[ALPHA.fingerprint])
@@ -78,6 +79,10 @@ def test_views_tell_after_the_reveal(ledger: SqliteLedger):
     answers = ledger._connection.rows("SELECT * FROM answers_revealed ORDER BY label")
     assert [(row["label"], row["model"]) for row in answers] == [("A", "ollama/alpha:7b"), ("B", "ollama/beta:8b")]
     assert [row["decode_tps"] for row in ledger._connection.rows("SELECT * FROM speed")] == [float(SPEED)] * 2
+    for query in ("SELECT * FROM answers_revealed", "SELECT * FROM speed"):
+        figures = ledger._connection.rows(query)
+        assert [row["server_e2e_ms"] for row in figures] == [float(SPEED)] * 2
+        assert {"server_load_ms", "server_prompt_ms", "server_decode_ms"} < set(figures[0].keys())
     assert {word for word, _ in grep(everything_in_views(ledger))} > {ALPHA.fingerprint, "handshake", SPEED}
 
 

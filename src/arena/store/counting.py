@@ -3,13 +3,20 @@
 Counted are votes that were cast blind and stand, in rounds that were not voided. The same prompt put to the same set of
 contestants again is counted once (for each voter), with the newest vote: answers to it are not independent, and a voter
 remembers them.
+
+Everything is by the fingerprints of leaders: a merged contestant is its leader (see `contestants`), so a prompt that
+both answered beside the same opponent was put again, and what both ran is one set of runs. A round in which merged
+contestants met each other is no comparison and left out, with a third one that sat there, as in a control: a place
+beside two answers of one contestant is not what the ratings mean by a place. Nor is it a control, which measures what
+the voter makes of one and the same thing: there one fingerprint really sits twice.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import statistics
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any
@@ -18,7 +25,7 @@ from arena.core.prompts import Prompt
 from arena.core.ratings import Tally
 from arena.core.votes import Stage, Verdict, stages
 from arena.store import rows
-from arena.store.reading import LedgerReader
+from arena.store.contestants import LedgerContestants
 
 UNRATED_FLAGS = frozenset({"failed", "cancelled", "named"})
 """Flags that keep a judged round out of the rating by default.
@@ -50,7 +57,6 @@ JOIN seats ON seats.round = answers.round AND seats.seat = answers.seat
 JOIN rounds ON rounds.id = answers.round
 WHERE rounds.state IN ('voted', 'unblinded', 'void') AND answers.outcome IN ('answered', 'truncated')
     AND answers.cold = 0 AND answers.contended = 0 AND answers.cached = 0
-ORDER BY seats.contestant
 """
 _DEALT = """
 SELECT seats.round, seats.contestant FROM seats JOIN rounds ON rounds.id = seats.round
@@ -65,7 +71,7 @@ class Judged:
 
     round_id: str
     keys: tuple[str, ...]
-    """Fingerprints of the contestants in the order of the seats."""
+    """Fingerprints of the contestants in the order of the seats, of merged ones the leader's."""
     verdict: Verdict
     """A ranking or 'all bad', never 'skip'."""
     prompt: str
@@ -75,14 +81,11 @@ class Judged:
     """Characters of the answers in the order of the seats, for the length bias."""
     cast_at: str
     decided_ms: int | None
-
-    @property
-    def control(self) -> bool:
-        """Whether a contestant met itself: a control of the voter, no comparison."""
-        return len(set(self.keys)) < len(self.keys)
+    control: bool = False
+    """Whether a contestant met itself: a control of the voter, no comparison."""
 
 
-class LedgerCounts(LedgerReader):
+class LedgerCounts(LedgerContestants):
     """The counting part of the ledger."""
 
     def verdicts(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
@@ -107,54 +110,74 @@ class LedgerCounts(LedgerReader):
         Token rates come from counted tokens where a contestant has such runs, else from estimates. Memory use is not
         known here.
         """
-        runs = self._connection.rows(_CLEAN)
-        return {key: _tally(list(group)) for key, group in groupby(runs, key=lambda row: row["contestant"])}
+        with self._connection.reading():
+            runs, led = self._connection.rows(_CLEAN), self.merges()
+        by_leader: dict[str, list[Any]] = {}
+        for run in runs:
+            by_leader.setdefault(led.get(run["contestant"], run["contestant"]), []).append(run)
+        return {key: _tally(own) for key, own in by_leader.items()}
 
     def shown_counts(self) -> dict[str, int]:
         """In how many rounds each contestant was dealt, by fingerprint.
 
         Void rounds are left out; those still in work count, so that a queue does not deal the same set again and again.
         """
-        return dict(Counter(key for keys in self._dealt().values() for key in set(keys)))
+        return dict(Counter(key for keys in self._dealt_to_leaders() for key in set(keys)))
 
     def pair_counts(self) -> dict[tuple[str, str], int]:
         """The same for two different contestants together; each pair is sorted."""
-        return dict(Counter(pair for keys in self._dealt().values() for pair in combinations(sorted(set(keys)), 2)))
+        dealt = self._dealt_to_leaders()
+        return dict(Counter(pair for keys in dealt for pair in combinations(sorted(set(keys)), 2)))
 
     def played(self, prompt: Prompt) -> set[tuple[str, ...]]:
         """The sets of contestants (sorted fingerprints) that this prompt was put to already, void rounds left out."""
         key = rows.storable_prompt(prompt).sha256
-        return {tuple(sorted(keys)) for keys in self._dealt(key).values()}
+        return {tuple(sorted(keys)) for keys in self._dealt_to_leaders(key)}
+
+    def _dealt_to_leaders(self, prompt: str = "") -> list[tuple[str, ...]]:
+        """The leaders of the contestants of every dealt round, in seat order."""
+        with self._connection.reading():
+            dealt, led = self._dealt(prompt).values(), self.merges()
+        return [tuple(led.get(key, key) for key in keys) for keys in dealt]
 
     def _dealt(self, prompt: str = "", besides: str = "") -> dict[str, tuple[str, ...]]:
-        """Round id -> contestants in seat order."""
+        """Round id -> contestants in seat order, each by its own fingerprint."""
         found = self._connection.rows(_DEALT, prompt=prompt, besides=besides)
         by_round = groupby(found, key=lambda row: row["round"])
         return {key: tuple(row["contestant"] for row in group) for key, group in by_round}
 
     def _judged(self, tag: str, voter: str, without: Collection[str]) -> list[Judged]:
-        """Judged rounds, oldest vote first, repeats counted once."""
-        found = self._connection.rows(_JUDGED, tag=tag, voter=voter)
+        """Comparisons and controls, oldest vote first, repeats counted once."""
+        with self._connection.reading():
+            found, led = self._connection.rows(_JUDGED, tag=tag, voter=voter), self.merges()
         newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
         for _, group in groupby(found, key=lambda row: row["id"]):
             seats = list(group)
-            first = seats[0]
-            if not set(without).isdisjoint(rows.names(first["flags"])):
+            if not set(without).isdisjoint(rows.names(seats[0]["flags"])):
                 continue
-            judged = Judged(
-                round_id=first["round"],
-                keys=tuple(row["contestant"] for row in seats),
-                verdict=rows.verdict_of(first),
-                prompt=first["prompt"],
-                tags=rows.names(first["tags"]),
-                chars=tuple(row["out_chars"] for row in seats),
-                cast_at=first["cast_at"],
-                decided_ms=first["decided_ms"],
-            )
-            same = (first["voter"], judged.prompt, tuple(sorted(judged.keys)))
+            judged = _judged_of(seats, led)
+            if len(set(judged.keys)) < len(judged.keys) and not judged.control:
+                continue
+            same = (seats[0]["voter"], judged.prompt, tuple(sorted(judged.keys)))
             newest.pop(same, None)  # so that the order is that of the votes that count
             newest[same] = judged
         return list(newest.values())
+
+
+def _judged_of(seats: Sequence[sqlite3.Row], led: Mapping[str, str]) -> Judged:
+    """A judged round of its rows, one for each seat."""
+    first, seated = seats[0], [row["contestant"] for row in seats]
+    return Judged(
+        round_id=first["round"],
+        keys=tuple(led.get(key, key) for key in seated),
+        verdict=rows.verdict_of(first),
+        prompt=first["prompt"],
+        tags=rows.names(first["tags"]),
+        chars=tuple(row["out_chars"] for row in seats),
+        cast_at=first["cast_at"],
+        decided_ms=first["decided_ms"],
+        control=len(set(seated)) < len(seated),
+    )
 
 
 def _tally(runs: list[Any]) -> Tally:

@@ -258,7 +258,10 @@ class SqliteLedger(LedgerCounts):
         return [row["id"] for row in found]
 
     def _repeated(self, row: sqlite3.Row) -> bool:
-        """Whether its prompt was put to the same contestants in another round that is not void."""
+        """Whether its prompt was put to the same contestants in another round that is not void.
+
+        Merges are not asked: they can be undone, and the flag stays.
+        """
         mine = [
             seat["contestant"]
             for seat in self._connection.rows("SELECT contestant FROM seats WHERE round = :round", round=row["id"])

@@ -13,6 +13,7 @@ from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
 from arena.store import schema
+from arena.store.identity import renew_fingerprints
 
 ARENA = Migrations(schema.SET)
 
@@ -39,6 +40,13 @@ def m002_search(db: Database) -> None:
 def m003_views(db: Database) -> None:
     """The views of a viewer; see `schema` for what is sealed."""
     db.executescript(schema.VIEWS)
+
+
+@ARENA()
+def m004_contestants(db: Database) -> None:
+    """Contestants by what their digest says: addresses at the seats, fingerprints anew, merges, the servers' times."""
+    db.executescript(schema.CONTESTANTS)
+    renew_fingerprints(db.conn)
 
 
 def apply(conn: sqlite3.Connection) -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.core.errors import ArenaError, SealedError
-from arena.core.models import Contestant, ModelInfo
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Answer, Pace, RoundState, RoundView
@@ -96,8 +95,9 @@ class LedgerReader:
             row = self._find(round_id)
             key = row["id"]
             seats = self._connection.rows(
-                "SELECT seats.seat, seats.run_order, contestants.* FROM seats JOIN contestants"
-                " ON contestants.fingerprint = seats.contestant WHERE seats.round = :round ORDER BY seats.seat",
+                "SELECT seats.seat, seats.run_order, seats.endpoint AS seat_endpoint, seats.name AS seat_name,"
+                " contestants.* FROM seats JOIN contestants ON contestants.fingerprint = seats.contestant"
+                " WHERE seats.round = :round ORDER BY seats.seat",
                 round=key,
             )
             votes = self._connection.rows(
@@ -185,16 +185,6 @@ class LedgerReader:
                 words=words,
             )
             return [self._line(row) for row in found]
-
-    def contestants(self) -> dict[str, Contestant]:
-        """Every contestant that was ever dealt or described, by fingerprint."""
-        found = self._connection.rows("SELECT * FROM contestants ORDER BY first_seen, fingerprint")
-        return {row["fingerprint"]: rows.contestant_of(row) for row in found}
-
-    def infos(self) -> dict[str, ModelInfo]:
-        """What is known of every contestant's model, by fingerprint; family and sizes once `describe` was called."""
-        found = self._connection.rows("SELECT * FROM contestants ORDER BY first_seen, fingerprint")
-        return {row["fingerprint"]: rows.info_of(row) for row in found}
 
     def _find(self, text: str) -> sqlite3.Row:
         """The row of the one round whose id is `text`, or begins or ends with it."""

@@ -147,16 +147,28 @@ def seat_row(round_id: str, seat: Seat) -> dict[str, Any]:
         "seat": seat.index,
         "contestant": seat.contestant.fingerprint,
         "run_order": seat.run_order,
+        "endpoint": storable(seat.contestant.ref.endpoint),
+        "name": storable(seat.contestant.ref.name),
     }
 
 
+def seat_of(row: Row) -> Seat:
+    """The seat of a row that has the columns of its contestant too, its own address as `seat_endpoint`, `seat_name`."""
+    contestant = contestant_of(row)
+    # As the view seats_revealed has it: where the seat says no address, that of its contestant holds.
+    if row["seat_endpoint"] or row["seat_name"]:
+        ref = ModelRef(row["seat_endpoint"], row["seat_name"], contestant.ref.digest)
+        contestant = replace(contestant, ref=ref)
+    return Seat(row["seat"], contestant, row["run_order"])
+
+
 def round_of(row: Row, prompt: Prompt, seats: Iterable[Row]) -> Round:
-    """The round of its row, its prompt and its seats in order, each with the columns of its contestant."""
+    """The round of its row, its prompt and its seats in order; see `seat_of`."""
     sampling = json.loads(row["sampling"])
     return Round(
         id=row["id"],
         prompt=prompt,
-        seats=tuple(Seat(seat["seat"], contestant_of(seat), seat["run_order"]) for seat in seats),
+        seats=tuple(map(seat_of, seats)),
         sampling=Sampling(**{name: value for name, value in sampling.items() if name in _SAMPLING}),
         schedule=Schedule(row["schedule"]),
         pace=Pace(row["pace"]),

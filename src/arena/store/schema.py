@@ -11,7 +11,7 @@ from __future__ import annotations
 
 SET = "arena"
 """The name of this schema among the migrations of a file."""
-STEPS = ("m001_tables", "m002_search", "m003_views")
+STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants")
 """Every step, in order. Their number is the file's `user_version`."""
 APPLICATION_ID = 0x6172656E
 """`aren`, in the header of the file: `file arena.db` can tell what it is."""
@@ -178,6 +178,67 @@ JOIN prompts ON prompts.sha256 = open_rounds.prompt;
 CREATE VIEW speed AS
 SELECT round, label, model, quantization, fingerprint, prompt_tokens, out_tokens, think_tokens, out_chars, decode_tps,
     server_decode_tps, chars_per_s, prefill_tps, ttft_ms, ttfa_ms, e2e_ms, max_gap_ms, token_source
+FROM answers_revealed
+WHERE outcome IN ('answered', 'truncated') AND cold = 0 AND contended = 0 AND cached = 0;
+"""
+
+# One contestant may be reached at several addresses: a seat says where it was really answered ('': as its contestant).
+# `merges` is a history like `votes`: undoing a merge closes its row. `former_contestants` keeps the rows that m004
+# wrote anew or joined, whole, as JSON: a fingerprint that was printed or exported once can still be found.
+CONTESTANTS = """
+ALTER TABLE seats ADD COLUMN endpoint TEXT NOT NULL DEFAULT '';
+ALTER TABLE seats ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE answers ADD COLUMN server_load_ms REAL;
+ALTER TABLE answers ADD COLUMN server_prompt_ms REAL;
+ALTER TABLE answers ADD COLUMN server_decode_ms REAL;
+ALTER TABLE answers ADD COLUMN server_e2e_ms REAL;
+
+CREATE TABLE merges (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    member TEXT NOT NULL REFERENCES contestants(fingerprint),
+    leader TEXT NOT NULL REFERENCES contestants(fingerprint),
+    merged_at TEXT NOT NULL,
+    undone_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX merges_standing ON merges(member) WHERE undone_at IS NULL;
+
+CREATE TABLE former_contestants (
+    fingerprint TEXT PRIMARY KEY NOT NULL,
+    contestant TEXT NOT NULL REFERENCES contestants(fingerprint),
+    record TEXT NOT NULL
+) STRICT;
+
+DROP VIEW speed;
+DROP VIEW answers_revealed;
+DROP VIEW seats_revealed;
+
+CREATE VIEW seats_revealed AS
+SELECT seats.round, seats.seat, substr('ABC', seats.seat + 1, 1) AS label, seats.run_order,
+    CASE WHEN seats.endpoint <> '' OR seats.name <> '' THEN seats.endpoint || '/' || seats.name
+        ELSE contestants.endpoint || '/' || contestants.name END AS model,
+    contestants.quantization, contestants.context, contestants.kv_type, contestants.thinking, contestants.digest,
+    contestants.fingerprint
+FROM seats
+JOIN open_rounds ON open_rounds.id = seats.round
+JOIN contestants ON contestants.fingerprint = seats.contestant;
+
+CREATE VIEW answers_revealed AS
+SELECT answers.round, seats_revealed.label, seats_revealed.model, seats_revealed.quantization,
+    seats_revealed.fingerprint, prompts.text AS prompt, answers.text, answers.thought, answers.outcome, answers.error,
+    answers.queue_ms, answers.load_ms, answers.ttft_ms, answers.ttfa_ms, answers.e2e_ms, answers.prompt_tokens,
+    answers.cached_tokens, answers.prefill_tps, answers.out_tokens, answers.think_tokens, answers.out_chars,
+    answers.decode_tps, answers.server_decode_tps, answers.server_load_ms, answers.server_prompt_ms,
+    answers.server_decode_ms, answers.server_e2e_ms, answers.chars_per_s, answers.max_gap_ms, answers.token_source,
+    answers.finish, answers.cold, answers.contended, answers.cached, answers.speed_visible, answers.ran_alongside
+FROM answers
+JOIN seats_revealed ON seats_revealed.round = answers.round AND seats_revealed.seat = answers.seat
+JOIN open_rounds ON open_rounds.id = answers.round
+JOIN prompts ON prompts.sha256 = open_rounds.prompt;
+
+CREATE VIEW speed AS
+SELECT round, label, model, quantization, fingerprint, prompt_tokens, out_tokens, think_tokens, out_chars, decode_tps,
+    server_decode_tps, server_load_ms, server_prompt_ms, server_decode_ms, server_e2e_ms, chars_per_s, prefill_tps,
+    ttft_ms, ttfa_ms, e2e_ms, max_gap_ms, token_source
 FROM answers_revealed
 WHERE outcome IN ('answered', 'truncated') AND cold = 0 AND contended = 0 AND cached = 0;
 """

@@ -14,7 +14,7 @@ from arena.core.errors import ArenaError, UsageError
     ("host", "url"),
     [
         ("127.0.0.1", "http://127.0.0.1:11434"),
-        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 - where a server listens
         (":1234", "http://127.0.0.1:1234"),
         ("desk:1234", "http://desk:1234"),
         ("http://desk", "http://desk:80"),

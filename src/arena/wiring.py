@@ -137,7 +137,12 @@ class Arena:
             from arena.ratings.davidson import fit_davidson  # noqa: PLC0415 - numpy
             from arena.ratings.pairing import next_set  # noqa: PLC0415
 
-            by_key = {Contestant.of(info, self.settings.sampling).fingerprint: info for info in infos}
+            leaders = ledger.merges()
+            keys = [Contestant.of(info, self.settings.sampling).fingerprint for info in infos]
+            by_key = {leaders.get(key, key): info for key, info in zip(keys, infos, strict=True)}
+            if len(by_key) <= seats:  # some of them count as one
+                others = [info for info in infos if info not in by_key.values()]
+                return [*by_key.values(), *others][:seats], None
             fitted = fit_davidson(ledger.stages(), {*by_key, *ledger.contestants()})
             chosen, propensity = next_set(
                 fitted,

@@ -76,6 +76,7 @@ def test_the_port_of_llama_server_comes_from_its_own_variable():
         ("http://[::1]:1", True),
         ("http://192.168.1.5:1", False),
         ("http://localhost.example.com:1", False),
+        ("http://[::1", False),
     ],
 )
 def test_what_is_local(url, local):

@@ -168,7 +168,10 @@ class Lineup:
             raise ArenaError(
                 f"There is no endpoint '{ref.endpoint}'.", f"There are: {known}. The config file can name more."
             )
-        return (await self.backends[ref.endpoint].find(ref)).with_variant(variant)
+        info = await self.backends[ref.endpoint].find(ref)
+        if info.note:
+            raise ArenaError(f"{info.ref} can't play. {info.note}", "`arena models` lists those that can.")
+        return info.with_variant(variant)
 
     async def _that_fit(self, infos: list[ModelInfo]) -> list[ModelInfo]:
         """Those of the models that can be played without waiting for ever."""

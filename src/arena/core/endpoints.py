@@ -41,7 +41,10 @@ class Endpoint:
     @property
     def local(self) -> bool:
         """Whether it is on this machine, by its address."""
-        host = urlsplit(self.url).hostname or ""
+        try:
+            host = urlsplit(self.url).hostname or ""
+        except ValueError:  # half an IPv6 address
+            return False
         try:
             return ipaddress.ip_address(host).is_loopback
         except ValueError:
@@ -50,7 +53,10 @@ class Endpoint:
     @property
     def shown_url(self) -> str:
         """The address without a user or a password that it may hold."""
-        parts = urlsplit(self.url)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            return "an address that can't be read"
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 

@@ -1,0 +1,350 @@
+"""Models behind an Ollama server: listed, loaded off the clock, asked and fetched through its own API."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from arena.backends import http
+from arena.backends.ollama_disk import installed, models_in
+from arena.backends.ollama_listing import blob_named_by, full_name, model_info
+from arena.backends.ollama_wire import OllamaWire, said_in_stream
+from arena.backends.thinking import ThoughtSplitter
+from arena.core.endpoints import Endpoint, PullProgress
+from arena.core.errors import ArenaError, MissingModelError, SeatError
+from arena.core.events import Chunk, Piece, Sent, Usage
+from arena.core.models import Contestant, ModelInfo, ModelRef
+from arena.core.ports import Request
+from arena.core.text import clean_line, storable
+
+if TYPE_CHECKING:
+    from ollama import ChatResponse, ListResponse, ProcessResponse, ProgressResponse, ShowResponse
+
+_KEEP_ALIVE = "10m"
+_KEEP_NS = 600_000_000_000
+_UNLOAD_S = 2.0
+_PULL_SILENCE_S = 900.0
+"""Checking what was fetched takes minutes on a slow disk, and Ollama says nothing meanwhile."""
+_SHOWS_AT_ONCE = 4
+_NS_PER_MS = 1e6
+_THINK: Mapping[str, bool | None] = {"default": None, "on": True, "off": False}
+_PULL_HINTS = (
+    ("no space left", "Make room on its disk, then fetch it again: it goes on where it broke off."),
+    ("dial tcp|lookup|no such host|timeout", "Is that machine online?"),
+    ("newer version", "Update Ollama: https://ollama.com/download."),
+    ("not GGUF|not compatible", "Choose a repository with GGUF files."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What is known of a model in the server's memory."""
+
+    context: int
+    """As it was asked for."""
+    told: int | None
+    """As /api/ps says it: a server may round it or count its slots in."""
+    until_ns: int
+
+
+class OllamaBackend:
+    """One Ollama server. It lives in one event loop; after `close` it can be used again."""
+
+    def __init__(self, endpoint: Endpoint, models_folder: Path | None = None) -> None:
+        """`models_folder`: where a server on this machine keeps its models; None: where Ollama looks for them."""
+        self.endpoints: tuple[str, ...] = (endpoint.name, *endpoint.aliases)
+        self.at: Endpoint | None = endpoint
+        self._endpoint = endpoint
+        self._models_folder = models_folder
+        self._wire = OllamaWire(endpoint)
+        self._shown: dict[str, ShowResponse] = {}
+        """By digest: what /api/show says does not change under the same digest."""
+        self._loaded: dict[str, _Loaded] = {}
+        self._own: set[str] = set()
+        """Names of what nobody had loaded before arena did; the rest is not arena's to unload at the end."""
+
+    async def models(self) -> Sequence[ModelInfo]:
+        """What the server has. Raises ArenaError when it can't be reached; one odd model hides no other."""
+        listed = await self._listed()
+        tasks = [asyncio.create_task(show) for show in self._shows(listed)]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=http.LIST_S)
+        finally:
+            for task in tasks:
+                task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        return await self._described(listed, [None if isinstance(each, BaseException) else each for each in results])
+
+    async def find(self, ref: ModelRef) -> ModelInfo:
+        """The model of that name; without a tag it is `latest`. Raises MissingModelError, else ArenaError.
+
+        Here a server that does not say what the model is, is a fault: it would seem to be another contestant.
+        """
+        name = self._endpoint.name
+        for model in await self._listed():
+            if model.model and full_name(model.model) == full_name(ref.name):
+                shown = [await show for show in self._shows([model])]
+                return (await self._described([model], shown))[0]
+        raise MissingModelError(
+            f"{name} has no model {ref.name}.",
+            f"Fetch it with `arena pull {name}/{ref.name}`.",
+            pullable=f"{name}/{ref.name}",
+        )
+
+    async def prepare(self, contestant: Contestant) -> float:
+        """Load it with its context by an empty request. Returns ms, 0 when it was loaded so. Raises SeatError."""
+        load_ms = 0.0
+        async for load_ms in http.retried(lambda: self._load(contestant)):  # noqa: B007 - there is only one
+            pass
+        return load_ms
+
+    async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
+        """Sent, chunks, then Usage. Closing the iterator closes the connection, which stops Ollama."""
+        if not self.is_loaded(request.contestant):
+            await self.prepare(request.contestant)
+        async with aclosing(http.retried(lambda: self._answer(request))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    def is_loaded(self, contestant: Contestant) -> bool:
+        """Whether it was in memory with that context when the server was last asked, and its time is not over."""
+        loaded = self._loaded.get(full_name(contestant.ref.name))
+        return loaded is not None and loaded.context == contestant.context and time.monotonic_ns() < loaded.until_ns
+
+    async def release(self, contestant: Contestant) -> None:
+        """Have it unloaded, whoever loaded it. Never raises: it goes by itself when its time is over."""
+        name = full_name(contestant.ref.name)
+        self._loaded.pop(name, None)
+        self._own.discard(name)
+        await self._unload(name)
+
+    async def close(self) -> None:
+        """Have unloaded what arena loaded, and close the connections."""
+        own, self._own = self._own, set()
+        self._loaded.clear()
+        await asyncio.gather(*(self._unload(name) for name in own))
+        await self._wire.close()
+
+    async def pull(self, name: str) -> AsyncGenerator[PullProgress, None]:
+        """Fetch a model. Closing the iterator closes the connection: Ollama keeps the parts. Raises ArenaError."""
+        patient = replace(self._endpoint, silence_s=max(self._endpoint.silence_s, _PULL_SILENCE_S))
+        wire, status, parts = OllamaWire(patient), "", dict[str, tuple[int, int]]()
+        try:
+            frames = await (await wire.client()).pull(name, stream=True)
+            async with aclosing(cast("AsyncGenerator[ProgressResponse, None]", frames)) as steps:
+                async for step in steps:
+                    status = step.status or ""
+                    if step.digest:
+                        parts[step.digest] = (step.completed or 0, step.total or 0)
+                    yield PullProgress(status, *map(sum, zip((0, 0), *parts.values(), strict=True)))
+            if status != "success":
+                raise EOFError  # noqa: TRY301 - a connection that broke off, as all the others
+        except Exception as error:
+            raise _pull_fault(error, name, wire, begun=bool(status)) from error
+        finally:
+            await wire.close()
+
+    async def _listed(self) -> Sequence[ListResponse.Model]:
+        with self._wire.faults():
+            client = await self._wire.client()
+            async with asyncio.timeout(http.LIST_S):
+                return [model for model in (await client.list()).models if model.model]
+
+    def _shows(self, listed: Sequence[ListResponse.Model]) -> list[Coroutine[Any, Any, ShowResponse | None]]:
+        """For each model, what /api/show says; None when that can't be understood. They raise ArenaError."""
+        few = asyncio.Semaphore(_SHOWS_AT_ONCE)
+
+        async def show(model: ListResponse.Model) -> ShowResponse | None:
+            if model.digest and model.digest in self._shown:
+                return self._shown[model.digest]
+            async with few:
+                with self._wire.faults():
+                    client = await self._wire.client()
+                    try:
+                        async with asyncio.timeout(http.LIST_S):
+                            told = await client.show(model.model or "")
+                    except (ValueError, TypeError):  # other servers that speak Ollama's API say less
+                        return None
+            if model.digest:
+                self._shown[model.digest] = told
+            return told
+
+        return [show(model) for model in listed]
+
+    async def _described(
+        self, listed: Sequence[ListResponse.Model], shown: Sequence[ShowResponse | None]
+    ) -> list[ModelInfo]:
+        held = await self._held() or {}
+        here = self._endpoint.local
+        places = await asyncio.to_thread(self._places) if here else {}
+        infos = []
+        for model, told in zip(listed, shown, strict=True):
+            entry = held.get(full_name(model.model or ""))
+            infos.append(
+                replace(
+                    model_info(self._endpoint, model, told),
+                    resident_bytes=None if entry is None else int(entry.size_vram or 0),
+                    location=str(places.get(model.digest or "") or blob_named_by(told)) if here else "",
+                )
+            )
+        return infos
+
+    def _places(self) -> dict[str, Path]:
+        found = installed() if self._models_folder is None else models_in(self._models_folder)
+        return {model.digest: model.blob for model in found}
+
+    async def _held(self) -> dict[str, ProcessResponse.Model] | None:
+        """What is in its memory now, by full name; None when it does not say."""
+        try:
+            with self._wire.faults():
+                client = await self._wire.client()
+                async with asyncio.timeout(http.LIST_S):
+                    found = (await client.ps()).models
+        except SeatError:  # what is really wrong, the next request says as well
+            return None
+        held = {full_name(entry.model or entry.name or ""): entry for entry in found}
+        self._note(held)
+        return held
+
+    def _note(self, held: Mapping[str, ProcessResponse.Model]) -> None:
+        """Bring what is known to be loaded up to date: other programs load and unload as well."""
+        until_ns = time.monotonic_ns() + _KEEP_NS
+        known, self._loaded = self._loaded, {}
+        for name, entry in held.items():
+            if name in known and known[name].told == entry.context_length:
+                self._loaded[name] = known[name]
+            elif entry.context_length:
+                self._loaded[name] = _Loaded(entry.context_length, entry.context_length, until_ns)
+
+    async def _load(self, contestant: Contestant) -> AsyncGenerator[float, None]:
+        """One try to load it. Yields ms once."""
+        name, context = full_name(contestant.ref.name), contestant.context
+        before = await self._held()
+        if before is not None and name not in before:
+            self._own.add(name)  # already now: a load that is called off may go on over there
+        with self._wire.faults():
+            client = await self._wire.client()
+            began_ns = time.monotonic_ns()
+            await client.generate(contestant.ref.name, options={"num_ctx": context}, keep_alive=_KEEP_ALIVE)
+            took_ms = (time.monotonic_ns() - began_ns) / _NS_PER_MS
+        ready = before is not None and self._was_ready(before.get(name), contestant)
+        after = before if ready else await self._held()
+        told = after[name].context_length if after and name in after else None
+        self._loaded[name] = _Loaded(context, told, time.monotonic_ns() + _KEEP_NS)
+        yield 0.0 if ready else took_ms
+
+    def _was_ready(self, entry: ProcessResponse.Model | None, contestant: Contestant) -> bool:
+        """Whether what the server held is this very contestant, with its context."""
+        digest = contestant.ref.digest
+        if entry is None or (digest and entry.digest and digest != entry.digest):
+            return False
+        mine = self._loaded.get(full_name(contestant.ref.name))
+        as_before = mine is not None and (mine.context, mine.told) == (contestant.context, entry.context_length)
+        return as_before or entry.context_length == contestant.context
+
+    async def _unload(self, name: str) -> None:
+        """Have it unloaded, and wait a moment until it is gone: Ollama answers before. Never raises."""
+        with suppress(ArenaError), self._wire.faults():
+            async with asyncio.timeout(_UNLOAD_S):
+                client = await self._wire.client()
+                await client.generate(name, keep_alive=0)
+                while name in (await self._held() or {}):  # noqa: ASYNC110 - only the server knows
+                    await asyncio.sleep(0.05)
+
+    async def _answer(self, request: Request) -> AsyncGenerator[Piece, None]:
+        """One try to ask. `Sent` comes with the first frame: before it, another try may follow."""
+        splitter, begun = ThoughtSplitter(), False
+        try:
+            client = await self._wire.client()
+            sent_ns = time.monotonic_ns()
+            frames = await client.chat(**_question(request), stream=True)
+            async with aclosing(cast("AsyncGenerator[ChatResponse, None]", frames)) as answer:
+                async for frame in answer:
+                    if not begun:
+                        begun = True
+                        yield Sent(sent_ns)
+                    for chunk in _chunks(frame, splitter):
+                        yield chunk
+                    if frame.done:
+                        self._used(request.contestant)
+                        yield _usage(frame)
+                        return
+            raise EOFError  # noqa: TRY301 - a connection that broke off, as all the others
+        except Exception as error:
+            raise self._wire.fault(error, streaming=begun) from error
+
+    def _used(self, contestant: Contestant) -> None:
+        """Its ten minutes begin again."""
+        name = full_name(contestant.ref.name)
+        if name in self._loaded:
+            self._loaded[name] = replace(self._loaded[name], until_ns=time.monotonic_ns() + _KEEP_NS)
+
+
+def _question(request: Request) -> dict[str, Any]:
+    """What /api/chat is sent. Every sampler is said: the defaults of models and servers differ."""
+    sampling, thinking = request.sampling, request.contestant.thinking
+    roles = (("system", request.system), ("user", request.prompt.text))
+    return {
+        "model": request.contestant.ref.name,
+        "messages": [{"role": role, "content": storable(text)} for role, text in roles if text or role == "user"],
+        "think": _THINK.get(thinking, thinking),
+        "keep_alive": _KEEP_ALIVE,
+        "options": {
+            "num_ctx": sampling.context,
+            "num_predict": sampling.max_tokens,
+            "seed": sampling.seed,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repeat_penalty,
+        },
+    }
+
+
+def _chunks(frame: ChatResponse, splitter: ThoughtSplitter) -> Iterator[Chunk]:
+    """What a frame says, empty pieces left out."""
+    if frame.message.thinking:
+        yield Chunk(frame.message.thinking, "thought")
+    pieces = splitter.feed(frame.message.content) if frame.message.content else []
+    for kind, text in (*pieces, *(splitter.finish() if frame.done else ())):
+        yield Chunk(text, kind)
+
+
+def _usage(frame: ChatResponse) -> Usage:
+    """What the last frame counts; its durations are in ns. A prompt that was cached may be left out."""
+    out_tokens, decode_ns = frame.eval_count, frame.eval_duration
+    return Usage(
+        prompt_tokens=frame.prompt_eval_count,
+        out_tokens=out_tokens,
+        prompt_ms=_ms(frame.prompt_eval_duration),
+        decode_ms=_ms(decode_ns),
+        decode_tps=out_tokens / decode_ns * 1e9 if out_tokens and decode_ns else None,
+        load_ms=_ms(frame.load_duration),
+        total_ms=_ms(frame.total_duration),
+        finish="length" if frame.done_reason == "length" else "stop",
+        source="server",
+    )
+
+
+def _ms(duration_ns: int | None) -> float | None:
+    return None if duration_ns is None else duration_ns / _NS_PER_MS
+
+
+def _pull_fault(error: Exception, name: str, wire: OllamaWire, *, begun: bool) -> ArenaError:
+    """The sentence for a model that could not be fetched."""
+    said = said_in_stream(error)
+    if said is None:
+        fault = wire.fault(error, streaming=begun)
+        return ArenaError(fault.sentence, "Fetch it again: it goes on where it broke off.") if begun else fault
+    if "file does not exist" in said:
+        return ArenaError(f"There is no model {name} in Ollama's library.", "https://ollama.com/search lists them.")
+    hint = next((hint for pattern, hint in _PULL_HINTS if re.search(pattern, said)), "Look at its log.")
+    return ArenaError(f"{wire.endpoint.name} could not fetch {name}: {clean_line(said, 160).rstrip('.')}.", hint)

@@ -198,7 +198,7 @@ def test_one_seat_falls_and_the_other_answers(tmp_path):
 
         def strike(event):
             if event.seat == victim.index and type(event).__name__ == "Opened":
-                key = (small.location, victim.contestant.context)
+                key = (small.location, victim.contestant.context, "f16")
                 os.kill(backend._workers[key].pid, signal.SIGKILL)
 
         played = arena.play(view.id, strike).result()
@@ -234,3 +234,48 @@ time.sleep(60)
     while any(worker.is_running() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(worker.is_running() for worker in workers)
+
+
+async def load_fault(path, context=512, room=None):
+    """What is said of a load that fails; `room`: bytes that the process may take beyond what it has."""
+    worker = await Worker.start()
+    try:
+        await worker.build()  # imports the engine
+        if room is not None:
+            import resource
+
+            limit = psutil.Process(worker.pid).memory_info().vms + room
+            resource.prlimit(worker.pid, resource.RLIMIT_AS, (limit, limit))
+        with pytest.raises(SeatError) as caught:
+            await worker.load(str(path), context)
+        return caught.value
+    finally:
+        await worker.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
+async def test_a_load_that_runs_out_of_memory_says_what_to_change():
+    fault = await load_fault(DEMO / "large.gguf", context=300_000, room=600 << 20)
+    assert "failed to allocate" in fault.sentence
+    assert "shorter context" in fault.hint
+
+
+@pytest.mark.parametrize(("cut", "says"), [(64, "corrupted or incomplete"), (250_000, "failed to load model")])
+async def test_a_file_that_was_cut_short_is_told_as_damaged(tmp_path, cut, says):
+    path = tmp_path / "secret-name.gguf"
+    path.write_bytes((DEMO / "small.gguf").read_bytes()[:-cut])
+    fault = await load_fault(path)
+    assert says in fault.sentence
+    assert "damaged" in fault.hint
+    assert "secret-name" not in str(fault), "a fault is read before the vote"
+
+
+async def test_an_architecture_that_is_not_known_is_told_as_too_new(tmp_path):
+    content = bytearray((DEMO / "small.gguf").read_bytes())
+    at = content.index(b"general.architecture") + len(b"general.architecture") + 12
+    content[at : at + 5] = b"llamb"
+    path = tmp_path / "new.gguf"
+    path.write_bytes(content)
+    fault = await load_fault(path)
+    assert fault.sentence == "llama.cpp could not load this model: unknown model architecture: 'llamb'."
+    assert "too new" in fault.hint

@@ -81,7 +81,7 @@ class Lineup:
             if not usable:
                 reason = next((info.note for info in found), "There is none.")
                 raise ArenaError(f"No model can play here. {reason}", "`arena doctor` says more.")
-            own = await self._that_fit([info for info in usable if info.ref.endpoint != "demo"])
+            own = await self._that_fit(_without_twins([info for info in usable if info.ref.endpoint != "demo"]))
             return own if len(own) >= 2 else [info for info in usable if info.ref.endpoint == "demo"] or usable
 
         return self._room.submit(choose())
@@ -179,7 +179,10 @@ class Lineup:
             fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
         except TimeoutError:
             return infos
-        return [info for info, fit in zip(infos, fits, strict=True) if fit.verdict in _PLAYABLE]
+        verdicts = {fit.verdict for fit in fits}
+        # next to models that fit on the GPU those that would run on the CPU are no company
+        wanted = _PLAYABLE - {Fits.CPU} if verdicts & {Fits.FITS, Fits.TIGHT} else _PLAYABLE
+        return [info for info, fit in zip(infos, fits, strict=True) if fit.verdict in wanted]
 
     def _puller_of(self, text: str) -> tuple[str, Puller, str]:
         """The endpoint that fetches a model, its backend, and the model's name there. Raises UsageError."""
@@ -207,6 +210,12 @@ class Lineup:
         except TimeoutError:  # a driver that hangs must not keep anybody from playing
             return True
         return found.verdict in _MAY_BE_TOGETHER
+
+
+def _without_twins(infos: Sequence[ModelInfo]) -> list[ModelInfo]:
+    """Without the files of models that Ollama serves itself."""
+    served = {f"ollama:{info.ref.name}" for info in infos if info.ref.endpoint != "gguf"}
+    return [info for info in infos if info.ref.endpoint != "gguf" or info.ref.name not in served]
 
 
 async def _look_at(backend: Backend) -> Reached:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from arena.config import Settings
 from arena.core.errors import ArenaError, SealedError
 from arena.core.events import StreamEvent
+from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, distinct_names
 from arena.core.ports import Backend, RoundRecord
 from arena.core.prompts import Pack, Prompt
@@ -312,6 +313,17 @@ def _own_backends(settings: Settings, watch: Watch) -> list[Backend]:
     import arena.demo  # noqa: PLC0415 - only its folder is wanted
     from arena.backends.discovery import endpoints, server_backends  # noqa: PLC0415
     from arena.backends.llamacpp import LlamaCppBackend  # noqa: PLC0415 - asyncio subprocesses
+    from arena.backends.ollama_disk import installed  # noqa: PLC0415
 
-    embedded = LlamaCppBackend(Path(arena.demo.__file__).parent, settings.gguf_folders)
+    async def gpu_layers(info: ModelInfo, contestant: Contestant) -> int | None:
+        """As many as fit now; None: all of them, where nobody can say."""
+        (fit,) = await asyncio.wrap_future(watch.fits([info], context=contestant.context, kv_type=contestant.kv_type))
+        return fit.gpu_layers if fit.verdict is Fits.PARTIAL else None
+
+    embedded = LlamaCppBackend(
+        Path(arena.demo.__file__).parent,
+        settings.gguf_folders,
+        blobs=lambda: [(model.name, model.blob) for model in installed()],
+        gpu_layers=gpu_layers,
+    )
     return [embedded, *server_backends(endpoints(settings.endpoints, usual=settings.discover))]

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import importlib.util
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import asdict
+import os
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from arena.backends.gguf_folders import GgufFile, matching, search
 from arena.backends.thinking import ThoughtSplitter
-from arena.backends.worker import Worker
+from arena.backends.worker import Build, Worker
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Sent, Usage
-from arena.core.gguf import quick_digest, read_header
-from arena.core.models import Contestant, ModelInfo, ModelRef
+from arena.core.gguf import GgufHeader, quick_digest, read_header
+from arena.core.models import ADJUSTABLE, Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
 from arena.core.text import clean_line
 
 _NO_ENGINE = 'The embedded engine is not installed: pip install "local-arena[embedded]".'
-_FIRST_PART = "-00001-of-"
-_LATER_PART = "-of-"
+_ADD_SOME = "Give the path of a .gguf file, or set gguf_folders in the config."
+_SWITCH = re.compile(r"\benable_thinking\b|\b(?:if|not|and|or|set)\s+thinking\b")
+"""A chat template that asks whether to think. The word alone may stand in any text or name of a field."""
+_EFFORT = re.compile(r"\breasoning_effort\b")
+_ENCODERS = re.compile(r"bert|^t5encoder$|^gemma-embedding$|^llama-embed$")
+_KINDS = {"adapter": "an adapter for a model", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
+_NAMED = 8
+
+Key = tuple[str, int, str]
+"""What a worker has loaded: path, context, type of the KV cache."""
+
+
+class _NoContestantError(ArenaError):
+    """A whole GGUF file, but nothing that answers."""
 
 
 class LlamaCppBackend:
@@ -30,38 +47,62 @@ class LlamaCppBackend:
     endpoints: tuple[str, ...] = ("demo", "gguf")
     at: Endpoint | None = None
 
-    def __init__(self, demo_folder: Path, gguf_folders: Sequence[Path] = (), *, keep: int = 3) -> None:
-        """`keep`: how many loaded models stay in memory between answers; the oldest goes first."""
+    def __init__(
+        self,
+        demo_folder: Path,
+        gguf_folders: Sequence[Path] = (),
+        *,
+        keep: int = 3,
+        environ: Mapping[str, str] = os.environ,
+        blobs: Callable[[], Sequence[tuple[str, Path]]] = lambda: (),
+        gpu_layers: Callable[[ModelInfo, Contestant], Awaitable[int | None]] | None = None,
+    ) -> None:
+        """`keep`: how many loaded models stay in memory between answers; the oldest goes first.
+
+        `environ` says where other programs keep models, `blobs` what Ollama has: (name, GGUF file). `gpu_layers` is
+        asked before a load on a build that can offload; None, or no answer: all layers.
+        """
         self._demo_folder = demo_folder
         self._gguf_folders = tuple(gguf_folders)
         self._keep = keep
+        self._environ = environ
+        self._blobs = blobs
+        self._gpu_layers = gpu_layers
         self._loading = asyncio.Lock()
         """One load at a time: two at once would only slow each other down, and start a worker twice."""
-        self._workers: dict[tuple[str, int], Worker] = {}
-        self._paths: dict[ModelRef, str] = {}
-        self._infos: dict[tuple[str, int, int], ModelInfo] = {}
+        self._build: Build | None = None
+        self._workers: dict[Key, Worker] = {}
+        self._known: dict[ModelRef, ModelInfo] = {}
+        self._infos: dict[object, ModelInfo] = {}
+        self._modes: dict[str, frozenset[str]] = {}
+        """What `thinking` may be, by the path of the model."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """Every GGUF file in the demo folder and in the configured folders. Unreadable ones carry a note."""
+        """Every model in the demo folder, the configured folders and those of other programs.
+
+        Unreadable ones carry a note; what answers nothing, such as a projector or an embedding model, is left out.
+        """
         return await asyncio.to_thread(self._scan)
 
     async def find(self, ref: ModelRef) -> ModelInfo:
-        """The model of that name, or at that path. Raises ArenaError when there is none or it is no GGUF."""
-        if ref.endpoint == "gguf" and ref.name.lower().endswith(".gguf"):
-            return await asyncio.to_thread(self._describe, Path(ref.name), "gguf")
-        known = await self.models()
-        for info in known:
-            if str(info.ref) == str(ref):
-                if info.note:
-                    raise ArenaError(info.note)
-                return info
-        names = ", ".join(str(info.ref) for info in known if info.ref.endpoint == ref.endpoint)
-        hint = f"There are: {names}." if names else "Give the path of a .gguf file, or set gguf_folders in the config."
-        raise MissingModelError(f"There is no model {ref}.", hint)
+        """The model of that name, or at that path. Raises ArenaError when there is none or it can't play."""
+        return await asyncio.to_thread(self._find, ref)
+
+    async def build(self) -> Build:
+        """What the installed llama.cpp was built for. Raises SeatError when there is none."""
+        if self._build is None:
+            worker = await Worker.start()
+            try:
+                self._build = await worker.build()
+            finally:
+                await worker.stop()
+        return self._build
 
     async def prepare(self, contestant: Contestant) -> float:
         """Load the model in a worker of its own. Returns ms, 0 when it is loaded already. Raises SeatError."""
-        key = (await self._path(contestant.ref), contestant.context)
+        info = await self._info(contestant.ref)
+        self._check_thinking(info, contestant.thinking)
+        key = _key(info, contestant)
         async with self._loading:
             worker = self._workers.pop(key, None)
             if worker is not None and (worker.busy.locked() or await worker.settled()):
@@ -72,7 +113,9 @@ class LlamaCppBackend:
             await self._make_room()
             worker = await Worker.start()
             try:
-                load_ms = await worker.load(*key)
+                self._build = await worker.build()
+                layers = await self._layers(info, contestant) if self._build.offload else 0
+                load_ms = await worker.load(*key, gpu_layers=layers)
             except BaseException:
                 await worker.stop()
                 raise
@@ -81,10 +124,12 @@ class LlamaCppBackend:
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:
         """Chunks, then Usage. Closing the iterator cancels between two tokens. Raises SeatError."""
-        await self.prepare(request.contestant)
-        worker = self._workers[await self._path(request.contestant.ref), request.contestant.context]
+        contestant = request.contestant
+        await self.prepare(contestant)
+        worker = self._workers[_key(await self._info(contestant.ref), contestant)]
         async with worker.busy:
-            events = worker.generate(request.system, request.prompt.text, asdict(request.sampling))
+            sampling = asdict(request.sampling)
+            events = worker.generate(request.system, request.prompt.text, sampling, contestant.thinking)
             splitter, last_ns = ThoughtSplitter(), None
             try:
                 async for event in events:
@@ -104,12 +149,13 @@ class LlamaCppBackend:
 
     def is_loaded(self, contestant: Contestant) -> bool:
         """Whether a worker holds it."""
-        worker = self._workers.get((self._paths.get(contestant.ref, ""), contestant.context))
+        info = self._known.get(contestant.ref)
+        worker = self._workers.get(_key(info, contestant)) if info is not None else None
         return worker is not None and worker.alive
 
     async def release(self, contestant: Contestant) -> None:
         """End the worker of that model."""
-        await self._drop((await self._path(contestant.ref), contestant.context))
+        await self._drop(_key(await self._info(contestant.ref), contestant))
 
     async def close(self) -> None:
         """End every worker."""
@@ -123,57 +169,181 @@ class LlamaCppBackend:
         for key in idle[: max(0, len(self._workers) - self._keep + 1)]:
             await self._drop(key)
 
-    async def _drop(self, key: tuple[str, int]) -> None:
+    async def _drop(self, key: Key) -> None:
         if (worker := self._workers.pop(key, None)) is not None:
             await worker.stop()
 
-    async def _path(self, ref: ModelRef) -> str:
-        if ref not in self._paths:
+    async def _layers(self, info: ModelInfo, contestant: Contestant) -> int:
+        """How many layers go to the GPU; -1: all. What can't be estimated is tried."""
+        layers = None
+        if self._gpu_layers is not None:
+            with suppress(ArenaError):
+                layers = await self._gpu_layers(info, contestant)
+        return -1 if layers is None else layers
+
+    async def _info(self, ref: ModelRef) -> ModelInfo:
+        """The model of a contestant. Raises SeatError."""
+        if ref not in self._known:
             try:
-                await self.find(ref)
+                info = await self.find(ref)
             except ArenaError as fault:
                 raise SeatError(fault.sentence, fault.hint) from fault
-        return self._paths[ref]
+            if ref.digest and info.ref.digest != ref.digest:
+                raise SeatError("The file of this model has changed since it was chosen.", "Choose it again.")
+            self._known[ref] = info
+        return self._known[ref]
+
+    def _check_thinking(self, info: ModelInfo, thinking: str) -> None:
+        """Raises SeatError when the chat template would take no notice: the contestant would not be what it says."""
+        modes = self._modes.get(info.location, frozenset())
+        if thinking not in ("default", *modes):
+            can = ", ".join(sorted(modes)) or "nothing"
+            raise SeatError(
+                f"The chat template of this model can't be told thinking={thinking}.", f"It can be told: {can}."
+            )
 
     def _scan(self) -> list[ModelInfo]:
-        found = [self._listed(path, "demo") for path in sorted(self._demo_folder.glob("*.gguf"), key=_size)]
-        for folder in self._gguf_folders:
-            parts = (path for path in sorted(folder.expanduser().rglob("*.gguf")) if _is_whole_or_first(path))
-            found += [self._listed(path, "gguf") for path in parts]
-        return found
+        found = [self._listed(file, "demo") for file in self._demo_files()]
+        found += [self._listed(file, "gguf") for file in self._search()]
+        return [info for info in found if info is not None]
 
-    def _listed(self, path: Path, endpoint: str) -> ModelInfo:
+    def _search(self) -> list[GgufFile]:
+        blobs: Sequence[tuple[str, Path]] = ()
+        with suppress(ArenaError, OSError):
+            blobs = self._blobs()
+        return search(self._gguf_folders, self._environ, blobs)
+
+    def _demo_files(self) -> list[GgufFile]:
+        paths = sorted(self._demo_folder.glob("*.gguf"), key=lambda path: path.stat().st_size)
+        return [GgufFile(path.stem, path, (path,), address=(path.stem,)) for path in paths]
+
+    def _listed(self, file: GgufFile, endpoint: str) -> ModelInfo | None:
+        """As it stands in the list, with a note where something is wrong; None for what is no contestant."""
         try:
-            return self._describe(path, endpoint)
+            return self._describe(file, endpoint)
+        except _NoContestantError:
+            return None
         except ArenaError as fault:
-            return ModelInfo(ModelRef(endpoint, path.stem), location=str(path), note=str(fault))
+            return ModelInfo(ModelRef(endpoint, file.name), location=str(file.path), note=str(fault))
 
-    def _describe(self, path: Path, endpoint: str) -> ModelInfo:
+    def _find(self, ref: ModelRef) -> ModelInfo:
+        """Raises ArenaError: MissingModelError for a name that nothing has."""
+        if ref.endpoint == "gguf" and (path := _typed_path(ref.name)) is not None:
+            return self._describe(GgufFile(re.sub(r"-00001-of-\d{5}$", "", path.stem), path, (path,)), "gguf")
+        files = self._demo_files() if ref.endpoint == "demo" else self._search()
+        meant = matching(files, ref.name)
+        if len(meant) == 1:
+            info = self._describe(meant[0], ref.endpoint)
+            if info.note:
+                raise ArenaError(info.note)
+            return info
+        if meant:
+            names = ", ".join(f"{ref.endpoint}/{file.name}" for file in meant[:_NAMED])
+            raise ArenaError(f"{clean_line(str(ref))} may mean {len(meant)} models.", f"Name one of them: {names}.")
+        if ref.name.lower().endswith(".gguf"):
+            return self._describe(GgufFile(Path(ref.name).stem, Path(ref.name), ()), "gguf")  # which says why it can't
+        raise MissingModelError(f"There is no model {ref}.", _names_hint(ref, [file.name for file in files]))
+
+    def _describe(self, file: GgufFile, endpoint: str) -> ModelInfo:
         """Read the header. Raises ArenaError with a sentence about what is wrong with the file."""
+        if file.fault:
+            raise ArenaError(*file.fault)
         try:
-            path = path.expanduser().resolve()
+            # Not resolved: Hugging Face's cache links NAME-00001-of-00002.gguf to a file without a name, and a split
+            # model is found by the names of its parts.
+            path = file.path.expanduser().absolute()
             header = read_header(path)
-            stat = path.stat()
+            stats = [part.stat() for part in header.files]
         except (OSError, RuntimeError, ValueError) as fault:  # a user that is not there, a loop of links, a NUL
             why = clean_line(str(fault), 100)
-            raise ArenaError(f"{clean_line(str(path))} can't be opened: {why}.", "Name another file.") from fault
-        key = (str(path), stat.st_size, stat.st_mtime_ns)
+            raise ArenaError(f"{clean_line(str(file.path))} can't be opened: {why}.", "Name another file.") from fault
+        if what := _no_contestant(header):
+            raise _NoContestantError(f"'{clean_line(path.name)}' is {what}: it gives no answers.", "Name another file.")
+        key = (endpoint, str(path), *((stat.st_size, stat.st_mtime_ns) for stat in stats))
         if key not in self._infos:
-            ref = ModelRef(endpoint, path.stem.split(_FIRST_PART)[0], quick_digest(path))
-            self._infos[key] = ModelInfo(
-                ref,
-                family=header.architecture,
-                parameters=header.parameters,
-                quantization=header.quantization,
-                size_bytes=header.file_bytes,
-                context=header.context_length,
-                location=str(path),
-                template_hash=header.template_hash,
-                note="" if _engine_installed() else _NO_ENGINE,
-            )
+            self._infos[key] = _info_of(header, ModelRef(endpoint, file.name, quick_digest(path)), path)
+            self._modes[str(path)] = _thinking_modes(header.chat_template)
         info = self._infos[key]
-        self._paths[info.ref] = str(path)
+        # Its name may have grown since: another file of that name may be there now.
+        info = replace(info, ref=replace(info.ref, name=file.name))
+        self._known[info.ref] = info
         return info
+
+
+def _info_of(header: GgufHeader, ref: ModelRef, path: Path) -> ModelInfo:
+    thinks = {"thinking"} if _thinking_modes(header.chat_template) else set()
+    return ModelInfo(
+        ref,
+        family=header.architecture,
+        parameters=header.parameters,
+        quantization=header.quantization,
+        size_bytes=header.file_bytes,
+        context=header.context_length,
+        location=str(path),
+        template_hash=header.template_hash,
+        note="" if _engine_installed() else _NO_ENGINE,
+        adjustable=ADJUSTABLE | {"kv_type"} | thinks,
+    )
+
+
+def _key(info: ModelInfo, contestant: Contestant) -> Key:
+    return (info.location, contestant.context, contestant.kv_type or "f16")
+
+
+def _typed_path(name: str) -> Path | None:
+    """The file that is there under what was typed; None where it is rather a name.
+
+    `gguf/x.gguf` may be x.gguf, or the file x.gguf in a folder called gguf. Raises ArenaError when both are there.
+    """
+    certain = name.startswith(("/", "~", "."))
+    if not (certain or name.lower().endswith(".gguf") or Path(name).is_absolute()):
+        return None
+    tried = [Path(name)] if certain else [Path(name), Path("gguf", name)]
+    there = [path for path in tried if _is_file(path)]
+    if len(there) == 2 and not there[0].samefile(there[1]):
+        raise ArenaError(
+            f"{clean_line(name)} may mean two files.", f"Write ./{clean_line(name)} or ./gguf/{clean_line(name)}."
+        )
+    return there[0] if there else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _names_hint(ref: ModelRef, names: Sequence[str]) -> str:
+    """What there is instead: the closest names, else the first ones."""
+    if not names:
+        return _ADD_SOME
+    shown = difflib.get_close_matches(ref.name, names, _NAMED, 0.5) or names[:_NAMED]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    return f"There are: {', '.join(f'{ref.endpoint}/{name}' for name in shown)}{more}."
+
+
+def _no_contestant(header: GgufHeader) -> str:
+    """What the file is when nothing in it answers; '' for a language model."""
+    if kind := _KINDS.get(header.text("general.type")):
+        return kind
+    if header.architecture == "clip":
+        return _KINDS["mmproj"]
+    if not header.tensors:
+        return "a vocabulary without a model"
+    # Embedding models and rerankers pool what a decoder hands out token by token; 0 is no pooling.
+    if _ENCODERS.search(header.architecture) or header.field("pooling_type"):
+        return "an embedding model"
+    return ""
+
+
+def _thinking_modes(template: str) -> frozenset[str]:
+    """What `thinking` can be for a model with that chat template, besides `default`."""
+    switch, effort = _SWITCH.search(template), _EFFORT.search(template)
+    # A template that knows efforts alone always thinks: it can't be told off.
+    return frozenset(
+        (("on", "off") if switch else ("on",) if effort else ()) + (("low", "medium", "high") * bool(effort))
+    )
 
 
 def _usage(done: dict[str, Any]) -> Usage:
@@ -195,11 +365,3 @@ def _usage(done: dict[str, Any]) -> Usage:
 
 def _engine_installed() -> bool:
     return importlib.util.find_spec("llama_cpp") is not None
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
-
-
-def _is_whole_or_first(path: Path) -> bool:
-    return _FIRST_PART in path.name or _LATER_PART not in path.name

@@ -1,8 +1,9 @@
 """The child process that holds one model: JSON lines in on stdin, JSON lines out on stdout.
 
-In:   {"op": "load", "path", "context"}, {"op": "generate", "id", "system", "prompt", "sampling"},
-      {"op": "cancel", "id"}
-Out:  ready (load_ms), start (thinking, at_ns), delta (text, at_ns), done (counts and times), error (kind, text)
+In:   {"op": "build"}, {"op": "load", "path", "context", "kv_type", "gpu_layers"},
+      {"op": "generate", "id", "system", "prompt", "thinking", "sampling"}, {"op": "cancel", "id"}
+Out:  build (kinds, offload, system_info), ready (load_ms, gpu_layers, offload, system_info),
+      start (thinking, at_ns), delta (text, at_ns), done (counts and times), error (kind, text)
 
 What belongs to an answer carries its id: ids only grow, so a late cancel hits no later answer, and a late event of an
 answer that was called off is told from those of the next.
@@ -14,9 +15,11 @@ parent is gone and the worker leaves at once, also in the middle of a load.
 from __future__ import annotations
 
 import codecs
+import ctypes
 import json
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -24,6 +27,22 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 WARM_UP_TOKENS = 8
+
+KV_NUMBERS = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30}
+"""ggml.h, enum ggml_type; llama-cpp-python does not name all of them."""
+
+THINKING: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Qwen, GLM, SmolLM and Hunyuan ask for `enable_thinking`, DeepSeek and Granite for `thinking`, gpt-oss for an
+    # effort. A template takes no notice of what it does not ask for.
+    "on": {"enable_thinking": True, "thinking": True},
+    "off": {"enable_thinking": False, "thinking": False},
+    **{
+        effort: {"enable_thinking": True, "thinking": True, "reasoning_effort": effort}
+        for effort in ("low", "medium", "high")
+    },
+}
+"""What a chat template is told."""
 
 
 class Wire:
@@ -52,29 +71,87 @@ class Wire:
         os._exit(0)
 
 
+def build_facts() -> dict[str, Any]:
+    """What the installed llama.cpp was built for: kinds of device, whether it can offload now, its own line on it."""
+    import llama_cpp  # noqa: PLC0415 - seconds of import, and only the worker may pay them
+
+    told = " ".join(llama_cpp.llama_print_system_info().decode("utf-8", "replace").split())
+    return {
+        "kinds": _registered() or re.findall(r"(\w+) : ", told),
+        "offload": bool(llama_cpp.llama_supports_gpu_offload()),
+        "system_info": told,
+    }
+
+
+def _registered() -> list[str]:
+    """The backends in ggml's register, such as `CUDA` and `CPU`; [] where it can't be asked.
+
+    `llama_print_system_info` names only those that have features to tell, and Vulkan has none.
+    """
+    try:
+        from llama_cpp._ggml import libggml  # noqa: PLC0415
+
+        libggml.ggml_backend_reg_count.restype = ctypes.c_size_t
+        libggml.ggml_backend_reg_get.argtypes = [ctypes.c_size_t]
+        libggml.ggml_backend_reg_get.restype = ctypes.c_void_p
+        libggml.ggml_backend_reg_name.argtypes = [ctypes.c_void_p]
+        libggml.ggml_backend_reg_name.restype = ctypes.c_char_p
+        handles = [libggml.ggml_backend_reg_get(index) for index in range(libggml.ggml_backend_reg_count())]
+        return [libggml.ggml_backend_reg_name(handle).decode("ascii", "replace") for handle in handles]
+    except (ImportError, AttributeError):
+        return []
+
+
+def ask_for_one_output() -> None:
+    """Have llama.cpp reserve room for the logits of one token, not of a whole batch.
+
+    Only the last token of a batch is ever sampled here, and the answers are the same; with a vocabulary of 128k
+    tokens it saves 250 MiB per model. `Llama` has no argument for it, so its default is changed.
+    """
+    import llama_cpp.llama_cpp as api  # noqa: PLC0415
+
+    made = api.llama_context_default_params
+    if not hasattr(made(), "n_outputs_max"):
+        return  # a version that reserves as it likes
+
+    def with_one_output() -> Any:  # noqa: ANN401 - a structure of ctypes
+        params = made()
+        params.n_outputs_max = 1
+        return params
+
+    api.llama_context_default_params = with_one_output
+
+
 class Model:
     """One loaded GGUF with its chat template."""
 
-    def __init__(self, path: str, context: int) -> None:
-        """Load and warm up. Raises ValueError when llama.cpp refuses the file."""
-        import llama_cpp  # noqa: PLC0415 - seconds of import, and only the worker may pay them
+    def __init__(self, path: str, context: int, kv_type: str = "f16", gpu_layers: int = -1) -> None:
+        """Load and warm up. `gpu_layers`: -1 is all; a build for the CPU takes none.
+
+        Raises ValueError when llama.cpp refuses the file.
+        """
+        import llama_cpp  # noqa: PLC0415
         import psutil  # noqa: PLC0415
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter  # noqa: PLC0415
 
         self._api = llama_cpp
-        gpu_layers = -1 if llama_cpp.llama_supports_gpu_offload() else 0
+        self.gpu_layers = gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0
         # One core stays free for the screen and for the clock that stamps the tokens.
         threads = max(1, (psutil.cpu_count(logical=False) or os.cpu_count() or 1) - 1)
+        ask_for_one_output()
         self.llm = llama_cpp.Llama(
             path,
             n_ctx=context,
-            n_gpu_layers=gpu_layers,
+            n_gpu_layers=self.gpu_layers,
             n_threads=threads,
             n_threads_batch=threads,
             # As llama-server runs them: without these an 8B model at 32k asks for 2 GiB more of compute buffers, and
             # one with a sliding window for five times the KV cache. `hardware.fit.estimate.EMBEDDED` counts on them.
+            # A quantised V cache needs flash attention too.
             flash_attn=True,
             swa_full=False,
+            type_k=KV_NUMBERS[kv_type],
+            type_v=KV_NUMBERS[kv_type],
             verbose=True,
         )
         self._vocab = llama_cpp.llama_model_get_vocab(self.llm.model)
@@ -88,7 +165,7 @@ class Model:
     def _token_text(self, token: int) -> str:
         return self.llm.detokenize([token], special=True).decode("utf-8", "replace") if token >= 0 else ""
 
-    def tokens(self, system: str, prompt: str) -> tuple[list[int], bool]:
+    def tokens(self, system: str, prompt: str, thinking: str = "default") -> tuple[list[int], bool]:
         """The prompt in the model's chat template, and whether that template opens thinking."""
         messages: list[Any] = [{"role": "user", "content": prompt}]
         if system:
@@ -96,17 +173,18 @@ class Model:
         if self._formatter is None:
             text, special = "\n\n".join(message["content"] for message in messages), False
         else:
-            try:
-                text = self._formatter(messages=messages).prompt
-            except Exception:  # noqa: BLE001 - templates raise what they like; most that do refuse the system role
-                merged: list[Any] = [
-                    {"role": "user", "content": "\n\n".join(message["content"] for message in messages)}
-                ]
-                text = self._formatter(messages=merged).prompt
-            special = True
+            text, special = self._in_template(messages, THINKING[thinking]), True
         add_bos = not (special and self._bos and text.startswith(self._bos))
         found = self.llm.tokenize(text.encode("utf-8", "replace"), add_bos=add_bos, special=special)
         return found, text.rstrip().endswith("<think>")
+
+    def _in_template(self, messages: list[Any], told: dict[str, Any]) -> str:
+        assert self._formatter is not None  # noqa: S101 - asked by the caller
+        try:
+            return str(self._formatter(messages=messages, **told).prompt)
+        except Exception:  # noqa: BLE001 - templates raise what they like; most that do refuse the system role
+            merged: list[Any] = [{"role": "user", "content": "\n\n".join(message["content"] for message in messages)}]
+            return str(self._formatter(messages=merged, **told).prompt)
 
     def generate(self, tokens: list[int], sampling: dict[str, Any]) -> Iterator[int]:
         """Tokens until the model ends its turn. The KV cache is emptied first: no run profits from an earlier one."""
@@ -128,7 +206,7 @@ class Model:
 def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
     """Answer one prompt: deltas, then `done` with what was counted."""
     sampling, number = order["sampling"], order["id"]
-    tokens, thinking = model.tokens(order["system"], order["prompt"])
+    tokens, thinking = model.tokens(order["system"], order["prompt"], order["thinking"])
     room = model.llm.n_ctx() - len(tokens)
     if room <= 0:
         text = f"The prompt has {len(tokens)} tokens, and the context holds {model.llm.n_ctx()}."
@@ -164,16 +242,31 @@ def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
     )
 
 
+def load(wire: Wire, order: dict[str, Any]) -> Model:
+    """Load a model and say so."""
+    began = time.monotonic_ns()
+    model = Model(order["path"], order["context"], order["kv_type"], order["gpu_layers"])
+    load_ms, facts = (time.monotonic_ns() - began) / 1e6, build_facts()
+    wire.send(
+        "ready",
+        load_ms=load_ms,
+        gpu_layers=model.gpu_layers,
+        offload=facts["offload"],
+        system_info=facts["system_info"],
+    )
+    return model
+
+
 def serve(wire: Wire) -> None:
     """Carry out orders until the parent closes the pipe."""
     model: Model | None = None
     while True:
         order = wire.orders.get()
         try:
-            if order["op"] == "load":
-                began = time.monotonic_ns()
-                model = Model(order["path"], order["context"])
-                wire.send("ready", load_ms=(time.monotonic_ns() - began) / 1e6)
+            if order["op"] == "build":
+                wire.send("build", **build_facts())
+            elif order["op"] == "load":
+                model = load(wire, order)
             elif model is not None:
                 answer(wire, model, order)
         except ImportError as fault:

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 from arena.core.errors import SeatError
@@ -20,7 +21,32 @@ _LINE_LIMIT = 1 << 20
 _GRACE_S = 2.0
 _FIT_HINT = "Choose a smaller model or a shorter context; `arena fit` says what fits."
 _DAMAGED_HINT = "The file may be damaged, or too new for the installed llama-cpp-python: fetch it again, or update."
+_TOO_NEW_HINT = (
+    "It is no language model, or too new for the installed llama-cpp-python: update that, or choose another."
+)
 _INSTALL_HINT = 'Install it with: pip install "local-arena[embedded]"'
+_TELLING = ("error loading model: ", "failed to initialize the context: ", "ValueError: ")
+"""What stands before the reason; what llama.cpp and its Python wrapper say after it only repeats that it failed."""
+_NO_GPU = frozenset({"CPU", "BLAS", "RPC", "ZenDNN"})
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What the installed llama.cpp was built for."""
+
+    kinds: tuple[str, ...]
+    """Kinds of device, as ggml names them: `CUDA`, `CPU`."""
+    offload: bool
+    """Whether layers can go to a GPU here and now."""
+    system_info: str
+    """What llama.cpp says of it, in one line."""
+
+    def __str__(self) -> str:
+        """`CUDA`, `Metal`, `Vulkan`, `CPU build`."""
+        gpus = ", ".join("Metal" if kind == "MTL" else kind for kind in self.kinds if kind not in _NO_GPU)
+        if self.offload:
+            return gpus or "GPU build"
+        return f"{gpus}, which finds no GPU" if gpus else "CPU build"
 
 
 class Worker:
@@ -33,6 +59,9 @@ class Worker:
         self._drain = asyncio.create_task(self._read_stderr())
         self.busy = asyncio.Lock()
         """Held while an answer runs: one at a time."""
+        self.gpu_layers = 0
+        """How many layers were asked to go to the GPU when it was loaded; -1: all."""
+        self._path = ""
         self._number = 0
         self._answering = False
 
@@ -62,17 +91,31 @@ class Worker:
         """Whether the process still runs."""
         return self._process.returncode is None
 
-    async def load(self, path: str, context: int) -> float:
-        """Load a GGUF file and warm it up. Returns the load time in ms. Raises SeatError."""
-        await self._send(op="load", path=path, context=context)
-        return float((await self._receive())["load_ms"])
+    async def build(self) -> Build:
+        """What the engine was built for. Raises SeatError when there is none."""
+        await self._send(op="build")
+        told = await self._receive()
+        return Build(tuple(told["kinds"]), told["offload"], clean_line(told["system_info"], 1000))
+
+    async def load(self, path: str, context: int, kv_type: str = "f16", gpu_layers: int = -1) -> float:
+        """Load a GGUF file and warm it up. Returns the load time in ms. Raises SeatError.
+
+        `gpu_layers`: -1 is all; a build for the CPU takes none.
+        """
+        self._path = path
+        await self._send(op="load", path=path, context=context, kv_type=kv_type, gpu_layers=gpu_layers)
+        ready = await self._receive()
+        self.gpu_layers = ready["gpu_layers"]
+        return float(ready["load_ms"])
 
     async def generate(
-        self, system: str, prompt: str, sampling: dict[str, Any]
+        self, system: str, prompt: str, sampling: dict[str, Any], thinking: str = "default"
     ) -> AsyncGenerator[dict[str, Any], None]:
         """The worker's events `start`, `delta`, `done`, as they come. Raises SeatError. Closing it calls it off."""
         self._number += 1
-        await self._send(op="generate", id=self._number, system=system, prompt=prompt, sampling=sampling)
+        await self._send(
+            op="generate", id=self._number, system=system, prompt=prompt, thinking=thinking, sampling=sampling
+        )
         self._answering = True
         try:
             while self._answering:
@@ -147,11 +190,13 @@ class Worker:
                 return
             self._stderr.append(line.decode("utf-8", "replace").rstrip())
 
-    def _reason(self) -> str:
-        """The last line in which llama.cpp names a fault."""
+    def _reason(self, text: str = "") -> str:
+        """Why llama.cpp gave up: the last line of it that says so, else the last one with a fault, else `text`."""
+        lines = [*self._stderr, text]
+        told = [line.partition(mark)[2] for line in lines for mark in _TELLING if mark in line]
         words = ("error", "GGML_ASSERT", "failed", "Error")
-        lines = [line for line in self._stderr if any(word in line for word in words)]
-        return clean_line(lines[-1], 160) if lines else ""
+        faults = told[:1] or [line for line in lines if any(word in line for word in words)][-1:] or [text]
+        return clean_line(faults[0].replace(self._path or "\0", "the file"), 160).rstrip(".")
 
     def _fault(self, kind: str, text: str) -> SeatError:
         """The sentence for an error that the worker lived to tell."""
@@ -160,9 +205,10 @@ class Worker:
         if kind == "context":
             return SeatError(clean_line(text), "Ask something shorter, or raise the context in the settings.")
         if kind == "load":
-            detail = self._reason() or clean_line(text, 160)
-            hint = _FIT_HINT if "alloc" in detail else _DAMAGED_HINT
-            return SeatError(f"llama.cpp could not load this model: {detail.rstrip('.')}.", hint)
+            reason = self._reason(text)
+            hint = _FIT_HINT if "alloc" in reason or "memory" in reason else _DAMAGED_HINT
+            hint = _TOO_NEW_HINT if "unknown model architecture" in reason else hint
+            return SeatError(f"llama.cpp could not load this model: {reason}.", hint)
         return SeatError(f"The engine stopped: {clean_line(text, 160).rstrip('.')}.", "Run the round again.")
 
     async def _death(self) -> SeatError:

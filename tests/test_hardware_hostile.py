@@ -1,5 +1,6 @@
 """Files from strangers: whatever the bytes, the outcome is an answer or an ArenaError, and it is quick."""
 
+import itertools
 import os
 import struct
 import time
@@ -14,6 +15,9 @@ from arena.core import gguf
 from arena.core.errors import ArenaError
 from arena.core.machine import GIB, Fits, FitVerdict, Machine
 from arena.core.models import ModelInfo, ModelRef
+from arena.core.text import clean_line
+from arena.hardware.amd import SysfsReader
+from arena.hardware.apple import AppleReader
 from arena.hardware.fit.estimate import SERVER, Setting
 from arena.hardware.fit.header import HeaderEstimate
 from arena.hardware.fit.verdict import judge
@@ -148,3 +152,88 @@ def test_a_model_that_cannot_be_read_is_unknown_and_never_an_exception(tmp_path)
         verdict = probe.fit(info, MACHINE, context=4096)
         assert (verdict.verdict, verdict.method, verdict.need_bytes) == (Fits.UNKNOWN, "", None)
         assert probe.note(info).endswith(".")
+
+
+NONSENSE = st.one_of(
+    st.binary(max_size=40),
+    st.integers().map(lambda number: str(number).encode()),
+    st.sampled_from([b"", b"\0", b"-1", b"1e9", b"0x10", b"9" * 5000, "١٢".encode(), b"\x1b[2J", b"0x1002", b"1\n2"]),
+)
+FILES = ["mem_info_vram_total", "mem_info_vram_used", "mem_info_gtt_total", "mem_info_gtt_used", "gpu_busy_percent"]
+FILES += ["product_name", "device", "uevent", "unique_id", "mem_info_vram_vendor", "power/runtime_status"]
+FILES += ["hwmon/hwmon0/temp1_input", "hwmon/hwmon0/power1_average", "hwmon/hwmon0/in1_label"]
+CARDS = itertools.count()
+
+
+def card_of(folder, files, vendor=b"0x1002"):
+    for name, raw in {"vendor": vendor, **files}.items():
+        path = folder / "sys/class/drm/card0/device" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(raw)
+    return folder
+
+
+def is_sound(gpu):
+    """Figures that can be shown and reckoned with, and text that is safe."""
+    if gpu.total_bytes is not None and gpu.free_bytes is not None:
+        assert 0 <= gpu.free_bytes <= max(gpu.total_bytes, 0)
+    assert gpu.utilization is None or 0 <= gpu.utilization <= 100
+    assert gpu.power_w is None or 0 <= gpu.power_w <= 10_000
+    assert gpu.temperature_c is None or 0 <= gpu.temperature_c < 200
+    assert clean_line(gpu.name) == gpu.name != ""
+    assert clean_line(gpu.uuid) == gpu.uuid != ""
+    assert all(each.used_bytes is None or each.used_bytes >= 0 for each in gpu.processes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(st.sampled_from(FILES), NONSENSE), st.sampled_from([b"0x1002", b"0x8086"]), NONSENSE)
+def test_graphics_files_with_nonsense(tmp_path_factory, files, vendor, line):
+    root = card_of(tmp_path_factory.getbasetemp() / f"sysfs{next(CARDS)}", files, vendor)
+    (root / "proc/7/fdinfo").mkdir(parents=True)
+    (root / "proc/7/fd").mkdir()
+    (root / "proc/7/fd/3").symlink_to("/dev/dri/card0")
+    begin = b"drm-driver: amdgpu\ndrm-pdev: 0000:03:00.0\n"
+    (root / "proc/7/fdinfo/3").write_bytes(begin + b"drm-memory-vram: " + line + b"\n" + line)
+    (root / "proc/meminfo").write_bytes(b"MemAvailable: " + line + b" kB")
+    gpus, notes = SysfsReader(root=root).read()
+    assert notes == ()
+    for gpu in gpus:
+        is_sound(gpu)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_graphics_files_that_cannot_be_read(tmp_path, name):
+    """A folder where a file is wanted fails for every user, also for one who may read everything."""
+    sizes = dict.fromkeys(FILES[:4], b"1000")
+    root = card_of(tmp_path, {**sizes, "device": b"0x744c", f"{name}.d/x": b""})
+    path = root / "sys/class/drm/card0/device" / name
+    path.unlink(missing_ok=True)
+    path.mkdir(parents=True)
+    (gpu,) = SysfsReader(root=root).read()[0]
+    is_sound(gpu)
+    assert ("its memory can't be read" in gpu.note) == (name in FILES[:2])
+
+
+def test_folders_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(_folder):
+        raise PermissionError
+
+    root = card_of(tmp_path, {})
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert SysfsReader(root=root).read() == ((), ())
+
+
+def test_a_loop_of_links_ends(tmp_path):
+    folder = tmp_path / "sys/class/drm"
+    folder.mkdir(parents=True)
+    (folder / "card0").symlink_to(folder / "card0")
+    assert SysfsReader(root=tmp_path).read() == ((), ())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(max_size=30), min_size=3, max_size=3))
+def test_an_apple_processor_that_answers_nonsense(texts):
+    given_answers = iter(texts)
+    (gpu,), _ = AppleReader(lambda _name: next(given_answers), system=("Darwin", "arm64")).read()
+    is_sound(gpu)
+    assert gpu.total_bytes is None or gpu.total_bytes > 0

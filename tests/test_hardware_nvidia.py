@@ -1,98 +1,32 @@
-"""NVIDIA GPUs through a hand-written stand-in for NVML, which raises the errors of the real one."""
-
-# NVML's names are spelled NVML's way.
-# ruff: noqa: N802, N815
+"""NVIDIA GPUs, as the driver's library tells them."""
 
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 
-from arena.core.machine import MIB
+from arena.core.machine import MIB, GpuProcess, ProcessKind
 from arena.hardware.host import SHARES_RAM
 from arena.hardware.nvidia import NvidiaReader
+from nvml_cards import LOST, NOT_SUPPORTED, Nvml
 
 
-class Nvml:
-    """NVML with as many cards as wanted. `faults` maps a function, or a function and a card, to an error code."""
+class Table:
+    """Knows every process: those below 100 are our own, those below 200 Ollama's."""
 
-    NVMLError = pynvml.NVMLError
-    nvmlMemory_v2 = pynvml.nvmlMemory_v2
-    NVML_TEMPERATURE_GPU = pynvml.NVML_TEMPERATURE_GPU
-
-    def __init__(self, cards=1, **faults):
-        self.cards = cards
-        self.faults = faults
-        self.started = self.stopped = 0
-
-    def __getattr__(self, name):
-        if name.startswith("NVML_ERROR"):
-            return getattr(pynvml, name)
-        raise AttributeError(name)
-
-    def check(self, name, card=None):
-        code = self.faults.get(name, self.faults.get(f"{name}_{card}"))
-        if code is not None:
-            raise pynvml.NVMLError(code)
-
-    def nvmlInit(self):
-        self.check("init")
-        self.started += 1
-
-    def nvmlShutdown(self):
-        self.check("shutdown")
-        self.stopped += 1
-
-    def nvmlDeviceGetCount(self):
-        self.check("count")
-        return self.cards
-
-    def nvmlDeviceGetHandleByIndex(self, index):
-        self.check("handle", index)
-        return index
-
-    def nvmlDeviceGetName(self, card):
-        self.check("name", card)
-        return f"Card {card}"
-
-    def nvmlDeviceGetUUID(self, card):
-        self.check("uuid", card)
-        return f"GPU-{card}"
-
-    def nvmlDeviceGetMemoryInfo(self, card, version=None):
-        self.check("memory2" if version else "memory1", card)
-        if version:
-            return SimpleNamespace(total=8151 * MIB, reserved=406 * MIB, used=0, free=7745 * MIB)
-        return SimpleNamespace(total=8151 * MIB, used=406 * MIB, free=7745 * MIB)
-
-    def nvmlDeviceGetUtilizationRates(self, card):
-        self.check("utilization", card)
-        return SimpleNamespace(gpu=37, memory=5)
-
-    def nvmlDeviceGetTemperature(self, card, sensor):
-        assert sensor == pynvml.NVML_TEMPERATURE_GPU
-        self.check("temperature", card)
-        return 61
-
-    def nvmlDeviceGetPowerUsage(self, card):
-        self.check("power", card)
-        return 123_456
-
-    def nvmlDeviceGetNumGpuCores(self, card):
-        self.check("cores", card)
-        return 4352
-
-    def nvmlDeviceGetCudaComputeCapability(self, card):
-        self.check("capability", card)
-        return (8, 9)
+    def identify(self, pid, used_bytes):
+        kind = ProcessKind.OWN if pid < 100 else ProcessKind.OLLAMA if pid < 200 else ProcessKind.OTHER
+        return GpuProcess(pid, f"p{pid}", used_bytes, kind)
 
 
-NOT_SUPPORTED, LOST = pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_GPU_IS_LOST
+def several(nvml):
+    gpus, notes = NvidiaReader(nvml, processes=Table()).read()
+    assert notes == ()
+    return gpus
 
 
 def one(nvml):
-    (gpu,), notes = NvidiaReader(nvml).read()
-    assert notes == ()
+    (gpu,) = several(nvml)
     return gpu
 
 
@@ -124,6 +58,7 @@ FIELDS = {
     "temperature": ("temperature_c", None),
     "power": ("power_w", None),
 }
+NO_PROCESSES = [f"{what}{version}" for what in ("Compute", "Graphics") for version in ("_v3", "_v2", "")]
 
 
 @pytest.mark.parametrize("broken", FIELDS)
@@ -152,7 +87,7 @@ def test_a_gpu_without_memory_of_its_own():
     assert (gpu.total_bytes, gpu.free_bytes, gpu.note) == (None, None, SHARES_RAM)
 
     class Empty(Nvml):
-        def nvmlDeviceGetMemoryInfo(self, card, version=None):  # noqa: ARG002
+        def nvmlDeviceGetMemoryInfo(self, card, version=None):  # noqa: ARG002, N802 - NVML's name
             return SimpleNamespace(total=0, reserved=0, used=0, free=0)
 
     assert (one(Empty()).total_bytes, one(Empty()).note) == (None, SHARES_RAM)
@@ -269,3 +204,102 @@ def test_names_may_come_as_bytes():
     nvml = Nvml()
     nvml.nvmlDeviceGetName = lambda _card: b"Card \xff"
     assert one(nvml).name == "Card \ufffd"
+
+
+def test_processes_of_both_sorts_are_told_once():
+    gpu = one(Nvml(running={"Compute": [(7, 300 * MIB), (300, 900 * MIB)], "Graphics": [(7, 300 * MIB), (150, MIB)]}))
+    assert [(each.pid, each.used_bytes) for each in gpu.processes] == [(300, 900 * MIB), (7, 300 * MIB), (150, MIB)]
+    assert gpu.processes[1] == GpuProcess(7, "p7", 300 * MIB, ProcessKind.OWN)
+    assert gpu.reclaimable_bytes == 301 * MIB
+    assert gpu.note == ""
+
+
+@pytest.mark.parametrize(
+    "nvml",
+    [
+        Nvml(running={"Compute": [(7, MIB)]}, Compute_v3=pynvml.NVML_ERROR_FUNCTION_NOT_FOUND),
+        Nvml(running={"Compute": [(7, MIB)]}, Compute_v3=NOT_SUPPORTED, Compute_v2=NOT_SUPPORTED),
+        Nvml(running={"Compute": [(7, MIB)]}, absent=[f"nvmlDeviceGetComputeRunningProcesses{v}" for v in ("_v3", "")]),
+        Nvml(running={"Compute": [(7, MIB)]}, **dict.fromkeys(NO_PROCESSES[3:], NOT_SUPPORTED)),
+    ],
+    ids=["second version", "first version", "old module", "no graphics"],
+)
+def test_processes_are_asked_as_the_driver_understands(nvml):
+    gpu = one(nvml)
+    assert [(each.pid, each.used_bytes) for each in gpu.processes] == [(7, MIB)]
+    assert gpu.note == ""
+
+
+def test_processes_that_cannot_be_asked_leave_the_others_standing():
+    gpu = one(Nvml(**dict.fromkeys(NO_PROCESSES, pynvml.NVML_ERROR_NO_PERMISSION)))
+    assert (gpu.processes, gpu.temperature_c, gpu.reclaimable_bytes) == ((), 61.0, 0)
+    assert gpu.note == "no processes: Insufficient Permissions"
+
+
+def test_windows_does_not_tell_what_a_process_holds():
+    gpu = one(Nvml(running={"Compute": [(7, None)], "Graphics": [(7, None), (8, None), (9, 5)]}))
+    assert {each.pid: each.used_bytes for each in gpu.processes} == {7: None, 8: None, 9: 5}
+    assert gpu.reclaimable_bytes == 5
+
+
+def test_more_than_the_whole_memory_is_not_believed():
+    gpu = one(Nvml(running={"Compute": [(7, 1 << 60), (8, -1)]}))
+    assert [each.used_bytes for each in gpu.processes] == [None, None]
+    shared = Nvml(memory2=NOT_SUPPORTED, memory1=NOT_SUPPORTED, running={"Compute": [(7, 1 << 40)]})
+    assert one(shared).processes[0].used_bytes == 1 << 40
+
+
+def test_a_gpu_that_draws_the_screen():
+    assert [one(Nvml(display=shown)).drives_display for shown in (0, 1)] == [False, True]
+    gpu = one(Nvml(display=1, display_0=NOT_SUPPORTED))
+    assert (gpu.drives_display, gpu.note) == (False, "")
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [(0, ""), (1, ""), (0x20, "thermal"), (0x40 | 0x08, "thermal"), (0x84, "power"), (0x44, "thermal, power")],
+)
+def test_why_clocks_are_held_down(reasons, words):
+    assert one(Nvml(reasons=reasons)).throttled == words
+    assert one(Nvml(reasons=reasons, reasons_0=pynvml.NVML_ERROR_FUNCTION_NOT_FOUND)).throttled == words
+
+
+def test_clocks_that_the_hardware_holds_down_for_a_reason_of_its_own():
+    assert one(Nvml(reasons=0x08)).throttled == "hardware"
+    assert one(Nvml(reasons=0x08, reasons_0=NOT_SUPPORTED, old_reasons=NOT_SUPPORTED)).throttled == ""
+
+
+def test_a_divided_card_is_its_instances():
+    nvml = Nvml(3, instances=[None, [None, "a", None, "b"], None], running={"Compute": [(7, MIB)]})
+    reader = NvidiaReader(nvml, processes=Table())
+    gpus, notes = reader.read()
+    assert notes == ()
+    assert [gpu.index for gpu in gpus] == [0, 1, 2, 3]
+    assert [gpu.name for gpu in gpus] == ["Card 0", "Card a", "Card b", "Card 2"]
+    assert [gpu.uuid for gpu in gpus] == ["GPU-0", "GPU-a", "GPU-b", "GPU-2"]
+    first = gpus[1]
+    assert (first.free_bytes, first.utilization, first.temperature_c, first.note) == (7745 * MIB, None, 61.0, "")
+    assert first.processes[0].pid == 7
+    assert (reader.multiprocessors["GPU-a"], reader.multiprocessors["GPU-0"]) == (14, 34)
+
+
+def test_an_instance_is_never_held_against_the_memory_of_its_card():
+    nvml = Nvml(instances=[["a", "b"]], memory2_a=LOST, memory2_b=NOT_SUPPORTED, memory1_b=NOT_SUPPORTED, name_b=LOST)
+    lost, silent = several(nvml)
+    assert (lost.total_bytes, lost.free_bytes, lost.note) == (None, None, "gone; no memory: GPU is lost")
+    assert (silent.total_bytes, silent.shares_ram, silent.name) == (None, False, "Card 0 (MIG)")
+
+
+@pytest.mark.parametrize("fault", [{}, {"instances": NOT_SUPPORTED}])
+def test_a_divided_card_without_instances_has_no_memory(fault):
+    nvml = Nvml(instances=[[None, None]])
+    nvml.faults = fault
+    gpu = one(nvml)
+    assert (gpu.name, gpu.total_bytes) == ("Card 0", None)
+    assert gpu.note.startswith("divided (MIG), but has no instances")
+
+
+def test_a_gpu_in_ram_says_so():
+    gpu = one(Nvml(memory2=NOT_SUPPORTED, memory1=NOT_SUPPORTED, running={"Compute": [(7, MIB)]}))
+    assert (gpu.shares_ram, len(gpu.processes)) == (True, 1)
+    assert not one(Nvml()).shares_ram

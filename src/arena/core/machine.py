@@ -9,6 +9,28 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
+class ProcessKind(StrEnum):
+    """Whose a process on a GPU is."""
+
+    OWN = "own"
+    """This program, or a process that it started."""
+    OLLAMA = "ollama"
+    """Ollama, or a process that Ollama started."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that holds memory of a GPU."""
+
+    pid: int
+    name: str
+    """Base name of its program, safe to show; '' where the system does not tell."""
+    used_bytes: int | None
+    """None where the driver does not tell, as on Windows."""
+    kind: ProcessKind = ProcessKind.OTHER
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """One GPU as it stands now. None: the driver does not say."""
@@ -26,6 +48,22 @@ class Gpu:
     power_w: float | None = None
     note: str = ""
     """What could not be read, in words."""
+    processes: tuple[GpuProcess, ...] = ()
+    """Those that the system shows to this user, the largest first."""
+    shares_ram: bool = False
+    """It has no memory of its own, or little: what it takes is taken from RAM."""
+    drives_display: bool = False
+    throttled: str = ""
+    """Why its clocks are held down now: `thermal`, `power`, `hardware`, several with commas; '' when they are not."""
+
+    @property
+    def reclaimable_bytes(self) -> int:
+        """Bytes that would be free without this program's models and Ollama's, as far as the driver tells them.
+
+        A lower bound where it does not tell each process's share. An Ollama model that answers somebody is counted too.
+        """
+        ours = (each for each in self.processes if each.kind is not ProcessKind.OTHER)
+        return sum(each.used_bytes or 0 for each in ours)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,28 @@
-"""The computer around the GPUs: memory and processor, read through psutil."""
+"""The computer around the GPUs: memory, processor, and whose a process is, read through psutil."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import platform
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arena.core.machine import human_bytes
+from arena.core.machine import GpuProcess, ProcessKind, human_bytes
+from arena.core.text import clean_line
 
 SHARES_RAM = "shares the RAM"
 """In the note of a GPU without memory of its own."""
+
+MAX_ANCESTORS = 16
+MAX_REMEMBERED = 1024
+
+# The server, its window, and the runners of releases before 0.4 (`ollama_llama_server`).
+_OLLAMA = re.compile(r"ollama( app|_\w+)?(\.exe)?", re.ASCII | re.IGNORECASE)
+_SEPARATORS = re.compile(r"[/\\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +99,57 @@ class HostReader:
             return int(limit), max(0, used)
         except (OSError, ValueError):
             return None
+
+
+class ProcessTable:
+    """Tells a process's name and whose it is. Remembers both as long as the process lives."""
+
+    def __init__(self, psutil: Any = None, *, own_pid: int | None = None) -> None:  # noqa: ANN401 - a module
+        """`psutil` as above; `own_pid` is this program's own process unless told otherwise."""
+        self._psutil = psutil
+        self._own_pid = os.getpid() if own_pid is None else own_pid
+        self._known: dict[int, tuple[float, str, ProcessKind]] = {}
+
+    def identify(self, pid: int, used_bytes: int | None) -> GpuProcess:
+        """That process. One that is gone, of another container, or not to be asked has no name and is of kind OTHER."""
+        psutil = self._psutil = self._psutil or importlib.import_module("psutil")
+        faults = (psutil.Error, OSError, NotImplementedError, RuntimeError, ValueError, OverflowError)
+        try:
+            process = psutil.Process(pid)
+            # a number may be given to another process later, a number and a time may not
+            born = float(process.create_time())
+        except faults:
+            return GpuProcess(pid, "", used_bytes)
+        known = self._known.get(pid)
+        if known is None or known[0] != born:
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            known = self._known[pid] = (born, _program(process, faults), self._kind(process, faults))
+        return GpuProcess(pid, known[1], used_bytes, known[2])
+
+    def _kind(self, process: Any, faults: tuple[type[Exception], ...]) -> ProcessKind:  # noqa: ANN401 - psutil's
+        """Whose it is, by the nearest of its ancestors that tells."""
+        for _ in range(MAX_ANCESTORS):
+            if process.pid == self._own_pid:
+                return ProcessKind.OWN
+            if _OLLAMA.fullmatch(_program(process, faults)):
+                return ProcessKind.OLLAMA
+            try:
+                process = process.parent()
+            except faults:
+                break
+            if process is None:
+                break
+        return ProcessKind.OTHER
+
+
+def _program(process: Any, faults: tuple[type[Exception], ...]) -> str:  # noqa: ANN401 - psutil's
+    """Base name of a process's program, safe to show; '' where the system does not tell."""
+    for query in (process.name, lambda: (process.cmdline() or [""])[0]):
+        try:
+            name = clean_line(_SEPARATORS.split(str(query()))[-1], 40)
+        except faults:
+            continue
+        if name:
+            return name
+    return ""

@@ -1,17 +1,25 @@
-"""The probe: the machine as it stands now, and what fits on it."""
+"""The probe: the machine as it stands now, and what fits on it.
+
+Drivers hang: each reader works in a thread of its own, and one that does not come back in time is not waited for and
+not asked again until it does. What it said last is shown meanwhile.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from arena.core.errors import ArenaError
 from arena.core.gguf import read_header
 from arena.core.machine import FitVerdict, Gpu, Machine
 from arena.core.models import ModelInfo
+from arena.hardware.amd import SysfsReader
+from arena.hardware.apple import AppleReader
 from arena.hardware.fit.catalogue import CatalogueEstimate
 from arena.hardware.fit.estimate import EMBEDDED, SERVER, Estimate, Runtime, Setting
 from arena.hardware.fit.header import HeaderEstimate
@@ -22,16 +30,51 @@ from arena.hardware.nvidia import NvidiaReader
 
 SAMPLES = 3
 """Free memory goes up and down; a verdict goes by the least of that many readings."""
+PATIENCE_S = 2.0
+"""How long a reader is waited for."""
+FIRST_PATIENCE_S = 6.0
+"""The same at the first reading, which starts the driver: that takes seconds where no other program keeps it up."""
 _EMBEDDED_ENDPOINTS = ("gguf", "demo")
+
+_T = TypeVar("_T")
+_Gpus: TypeAlias = tuple[tuple[Gpu, ...], tuple[str, ...]]
+"""GPUs, and what is to be said of their driver."""
+_NOTHING: _Gpus = ((), ())
+
+
+class GpuReader(Protocol):
+    """Reads the GPUs of one maker."""
+
+    def read(self) -> _Gpus:
+        """All of them as they stand now, with indices of its own, and what is to be said."""
+        ...
 
 
 class MachineProbe:
     """Reads the machine, and says what fits. May be asked from several threads."""
 
-    def __init__(self, nvidia: NvidiaReader | None = None, host: HostReader | None = None) -> None:
-        """Readers other than the usual ones are for machines that are not there."""
+    def __init__(
+        self,
+        nvidia: NvidiaReader | None = None,
+        host: HostReader | None = None,
+        *,
+        others: Sequence[tuple[str, GpuReader]] | None = None,
+        patience_s: tuple[float, float] = (FIRST_PATIENCE_S, PATIENCE_S),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Readers other than the usual ones are for machines that are not there.
+
+        `others` read GPUs after NVIDIA's, each with the words that name it; `patience_s` is for the first reading and
+        for the later ones; `clock` tells the time of day in s.
+        """
         self._nvidia = nvidia or NvidiaReader()
         self._host = host or HostReader()
+        if others is None:
+            others = (("kernel's graphics driver", SysfsReader()), ("Apple GPU", AppleReader()))
+        makers: tuple[tuple[str, GpuReader], ...] = (("NVIDIA driver", self._nvidia), *others)
+        self._gpu_readers = [_Patient(what, _guarded(what, reader), _NOTHING, clock) for what, reader in makers]
+        self._host_reader = _Patient("operating system", self._read_host, Host(), clock)
+        self._patience_s, self._later_patience_s = patience_s
         self._reading = threading.Lock()
         # apart from the other, so that no verdict waits for a slow driver
         self._lock = threading.Lock()
@@ -41,15 +84,25 @@ class MachineProbe:
     def read(self) -> Machine:
         """The machine as it stands now. Never raises: what can't be read is a note.
 
-        The first reading imports psutil and pynvml and starts the driver, which takes longer than the later ones.
+        The first reading imports psutil and pynvml and starts the driver, which takes longer than the later ones. None
+        takes longer than the limits of this module.
         """
         with self._reading:
-            found, notes = self._gpus()
-            host = self._read_host()
-        gpus = tuple(_with_ram(gpu, host) for gpu in found)
+            readers: tuple[_Patient[Any], ...] = (*self._gpu_readers, self._host_reader)
+            for reader in readers:
+                reader.start()
+            until = time.monotonic() + self._patience_s
+            self._patience_s = self._later_patience_s
+            for reader in readers:
+                reader.wait(until - time.monotonic())
+            host, notes = self._host_reader.last, [reader.note for reader in readers if reader.note]
+            found = [(gpu, reader.is_late) for reader in self._gpu_readers for gpu in reader.last[0]]
+            notes += [note for reader in self._gpu_readers for note in reader.last[1]]
+        gpus = tuple(_with_ram(replace(gpu, index=index), host) for index, (gpu, _) in enumerate(found))
         with self._lock:
-            for gpu in gpus:
-                if gpu.uuid and gpu.free_bytes is not None:
+            for gpu, (_, is_late) in zip(gpus, found, strict=True):
+                # what is only repeated says nothing of how free memory goes up and down
+                if gpu.uuid and gpu.free_bytes is not None and not is_late:
                     self._free[gpu.uuid].append(gpu.free_bytes)
         return Machine(
             gpus=gpus,
@@ -72,8 +125,8 @@ class MachineProbe:
         setting = _setting(info, context, kv_type, slots)
         estimate = self._estimate(info)
         if estimate is None or isinstance(estimate, ArenaError):
-            return unknown(str(info.ref), context)
-        return judge(str(info.ref), estimate, self._settled(machine), setting, self._nvidia.multiprocessors)
+            return unknown(str(info), context)
+        return judge(str(info), estimate, self._settled(machine), setting, self._nvidia.multiprocessors)
 
     def together(
         self, infos: Sequence[ModelInfo], machine: Machine, *, context: int, kv_type: str = "f16", slots: int = 1
@@ -98,15 +151,10 @@ class MachineProbe:
         return "" if estimate.method == "header" else "Estimated from its size: its header is not at hand."
 
     def close(self) -> None:
-        """Let go of the drivers."""
+        """Let go of the drivers. One that hangs is left as it is: it would not let go either."""
         with self._reading:
-            self._nvidia.close()
-
-    def _gpus(self) -> tuple[tuple[Gpu, ...], tuple[str, ...]]:
-        try:
-            return self._nvidia.read()
-        except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own; the panel shows the rest
-            return (), (f"The NVIDIA driver could not be read: {error or type(error).__name__}.",)
+            if not self._gpu_readers[0].is_late:
+                self._nvidia.close()
 
     def _read_host(self) -> Host:
         try:
@@ -159,7 +207,82 @@ def _setting(info: ModelInfo, context: int, kv_type: str, slots: int) -> Setting
 
 
 def _with_ram(gpu: Gpu, host: Host) -> Gpu:
-    """A GPU without memory of its own has the computer's."""
-    if SHARES_RAM not in gpu.note or not host.ram_total_bytes:
+    """A GPU without memory of its own has the computer's, or as much of that as it may take."""
+    if not (gpu.shares_ram or SHARES_RAM in gpu.note) or not host.ram_total_bytes or gpu.free_bytes is not None:
         return gpu
-    return replace(gpu, total_bytes=host.ram_total_bytes, free_bytes=host.ram_free_bytes)
+    total = gpu.total_bytes or host.ram_total_bytes
+    return replace(gpu, total_bytes=total, free_bytes=min(total, host.ram_free_bytes), shares_ram=True)
+
+
+def _guarded(what: str, reader: GpuReader) -> Callable[[], _Gpus]:
+    """That reader, with a note instead of its faults."""
+
+    def read() -> _Gpus:
+        try:
+            return reader.read()
+        except Exception as error:  # noqa: BLE001 - drivers fail in ways of their own; the panel shows the rest
+            return (), (f"The {what} could not be read: {error or type(error).__name__}.",)
+
+    return read
+
+
+@dataclass(slots=True)
+class _Answer(Generic[_T]):
+    """What a reader says, once it has said it."""
+
+    value: _T | None = None
+    at: float = 0.0
+
+
+class _Patient(Generic[_T]):
+    """A reader that may hang, asked in threads of its own, one at a time."""
+
+    def __init__(self, what: str, read: Callable[[], _T], nothing: _T, clock: Callable[[], float]) -> None:
+        """`what` it is, in words; `nothing` is what it has said before its first answer. `read` must not raise."""
+        self.last = nothing
+        self._what = what
+        self._read = read
+        self._clock = clock
+        self._at: float | None = None
+        self._asked: tuple[threading.Thread, _Answer[_T]] | None = None
+        self._given_up = False
+
+    def start(self) -> None:
+        """Ask, unless the last question is still open."""
+        self.wait(0)
+        if self._asked is None:
+            answer: _Answer[_T] = _Answer()
+            # no pool: those wait for their threads when the program ends
+            thread = threading.Thread(target=self._answer, args=(answer,), name=self._what, daemon=True)
+            self._asked, self._given_up = (thread, answer), False
+            thread.start()
+
+    def wait(self, seconds: float) -> None:
+        """Give it that long to answer, but only once for a question: the rest of the machine is not to wait for it."""
+        if self._asked is None:
+            return
+        thread, answer = self._asked
+        thread.join(0.0 if self._given_up else max(0.0, seconds))
+        self._given_up = seconds > 0 or self._given_up
+        if not thread.is_alive():
+            self._asked = None
+            if answer.value is not None:
+                self.last, self._at = answer.value, answer.at
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has not answered the last question, so that `last` is older."""
+        return self._asked is not None
+
+    @property
+    def note(self) -> str:
+        """What is to be said of a reader that is late; '' of others."""
+        if not self.is_late:
+            return ""
+        begin = f"The {self._what} does not answer"
+        if self._at is None:
+            return f"{begin}."
+        return f"{begin}; figures of {time.strftime('%H:%M:%S', time.localtime(self._at))}."
+
+    def _answer(self, answer: _Answer[_T]) -> None:
+        answer.value, answer.at = self._read(), self._clock()

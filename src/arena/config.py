@@ -35,6 +35,8 @@ class Settings:
     """The SQLite file with rounds and votes."""
     prompts_folder: Path = Path()
     """Packs of the user's own."""
+    cache_folder: Path | None = None
+    """What can be thrown away at any time; None: nothing is kept."""
     gguf_folders: tuple[Path, ...] = ()
     """Searched for .gguf files, with everything below."""
     seats: int = 2
@@ -59,12 +61,16 @@ def config_folder() -> Path:
 
 def load(config: Path | None = None, db: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. Raises UsageError that names file, key and line."""
-    from platformdirs import user_data_path  # noqa: PLC0415
+    from platformdirs import user_cache_path, user_data_path  # noqa: PLC0415
 
     environ = os.environ if environ is None else environ
     folder = config_folder()
     named = config or (Path(environ["ARENA_CONFIG"]) if environ.get("ARENA_CONFIG") else None)
-    settings = Settings(db=user_data_path(_APP, appauthor=False) / "arena.db", prompts_folder=folder / "prompts")
+    settings = Settings(
+        db=user_data_path(_APP, appauthor=False) / "arena.db",
+        prompts_folder=folder / "prompts",
+        cache_folder=user_cache_path(_APP, appauthor=False),
+    )
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
@@ -135,7 +141,7 @@ def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
         return tuple(_path(folder, key, where) for folder in value)
     if not isinstance(value, str):
         raise UsageError(f"{where}: {key} must be text, not {value!r}.", f'Write {key} = "...".')
-    return _path(value, key, where) if key in ("db", "prompts_folder") else value
+    return _path(value, key, where) if key in ("db", "prompts_folder", "cache_folder") else value
 
 
 def _path(text: str, key: str, where: str) -> Path:

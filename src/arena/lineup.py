@@ -12,7 +12,7 @@ from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, UsageError
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
-from arena.core.ports import Backend, Puller, Request
+from arena.core.ports import Backend, Engine, Puller, Request
 from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS
 from arena.core.timing import Metrics
@@ -147,6 +147,17 @@ class Lineup:
             return await self.backends[endpoint].find(ModelRef(endpoint, model))
 
         return self._room.submit(fetch())
+
+    def engine(self) -> Future[str]:
+        """What the embedded engine was built for, such as `CPU build`; '' where there is none."""
+
+        async def ask() -> str:
+            for backend in self._all:
+                if isinstance(backend, Engine):
+                    return str(await backend.build())
+            return ""
+
+        return self._room.submit(ask())
 
     async def close(self) -> None:
         """Give everything back; in the engine room."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from arena.core.gguf_shelf import HeaderShelf
 from arena.core.machine import FitVerdict, Gpu, Machine
 from arena.core.models import ModelInfo
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 class Watch:
     """Readings of the machine, and what fits on it."""
 
-    def __init__(self, context: int, probe: MachineProbe | None = None) -> None:
+    def __init__(self, context: int, probe: MachineProbe | None = None, headers: HeaderShelf | None = None) -> None:
         """`context` in tokens, for questions that name none; `probe` other than the usual one is for tests."""
+        self._headers = headers
         self._context = context
         self._own_probe = probe
         self._thread = ThreadPoolExecutor(1, "watch")
@@ -78,5 +80,5 @@ class Watch:
         if self._own_probe is None:
             from arena.hardware.probe import MachineProbe  # noqa: PLC0415 - psutil and NVML, in the watch's thread
 
-            self._own_probe = MachineProbe()
+            self._own_probe = MachineProbe(headers=self._headers)
         return self._own_probe

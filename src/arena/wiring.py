@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from arena.config import Settings
 from arena.core.errors import ArenaError, SealedError
 from arena.core.events import StreamEvent
+from arena.core.gguf_shelf import HeaderShelf
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, distinct_names
 from arena.core.ports import Backend, RoundRecord
@@ -66,9 +67,10 @@ class Arena:
         self._playing = asyncio.Lock()
         """Two rounds at once would spoil each other's clocks."""
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
-        self.watch = Watch(settings.sampling.context, probe)
+        headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
+        self.watch = Watch(settings.sampling.context, probe, headers)
         self.lineup = Lineup(
-            lambda: _own_backends(settings, self.watch) if backends is None else backends,
+            lambda: _own_backends(settings, self.watch, headers) if backends is None else backends,
             self._room,
             self.watch,
             settings.sampling,
@@ -309,7 +311,7 @@ def _the_one(ledger: SqliteLedger, text: str) -> str:
     return found[0][0]
 
 
-def _own_backends(settings: Settings, watch: Watch) -> list[Backend]:
+def _own_backends(settings: Settings, watch: Watch, headers: HeaderShelf) -> list[Backend]:
     import arena.demo  # noqa: PLC0415 - only its folder is wanted
     from arena.backends.discovery import endpoints, server_backends  # noqa: PLC0415
     from arena.backends.llamacpp import LlamaCppBackend  # noqa: PLC0415 - asyncio subprocesses
@@ -325,5 +327,6 @@ def _own_backends(settings: Settings, watch: Watch) -> list[Backend]:
         settings.gguf_folders,
         blobs=lambda: [(model.name, model.blob) for model in installed()],
         gpu_layers=gpu_layers,
+        headers=headers,
     )
     return [embedded, *server_backends(endpoints(settings.endpoints, usual=settings.discover))]

@@ -19,7 +19,8 @@ from arena.backends.worker import Build, Worker
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Sent, Usage
-from arena.core.gguf import GgufHeader, quick_digest, read_header
+from arena.core.gguf import GgufHeader
+from arena.core.gguf_shelf import HeaderShelf
 from arena.core.models import ADJUSTABLE, Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
 from arena.core.text import clean_line
@@ -55,6 +56,7 @@ class LlamaCppBackend:
         keep: int = 3,
         environ: Mapping[str, str] = os.environ,
         blobs: Callable[[], Sequence[tuple[str, Path]]] = lambda: (),
+        headers: HeaderShelf | None = None,
         gpu_layers: Callable[[ModelInfo, Contestant], Awaitable[int | None]] | None = None,
     ) -> None:
         """`keep`: how many loaded models stay in memory between answers; the oldest goes first.
@@ -66,6 +68,7 @@ class LlamaCppBackend:
         self._gguf_folders = tuple(gguf_folders)
         self._keep = keep
         self._environ = environ
+        self._headers = headers or HeaderShelf()
         self._blobs = blobs
         self._gpu_layers = gpu_layers
         self._loading = asyncio.Lock()
@@ -252,7 +255,7 @@ class LlamaCppBackend:
             # Not resolved: Hugging Face's cache links NAME-00001-of-00002.gguf to a file without a name, and a split
             # model is found by the names of its parts.
             path = file.path.expanduser().absolute()
-            header = read_header(path)
+            header, digest = self._headers.read(path)
             stats = [part.stat() for part in header.files]
         except (OSError, RuntimeError, ValueError) as fault:  # a user that is not there, a loop of links, a NUL
             why = clean_line(str(fault), 100)
@@ -261,7 +264,7 @@ class LlamaCppBackend:
             raise _NoContestantError(f"'{clean_line(path.name)}' is {what}: it gives no answers.", "Name another file.")
         key = (endpoint, str(path), *((stat.st_size, stat.st_mtime_ns) for stat in stats))
         if key not in self._infos:
-            self._infos[key] = _info_of(header, ModelRef(endpoint, file.name, quick_digest(path)), path)
+            self._infos[key] = _info_of(header, ModelRef(endpoint, file.name, digest), path)
             self._modes[str(path)] = _thinking_modes(header.chat_template)
         info = self._infos[key]
         # Its name may have grown since: another file of that name may be there now.

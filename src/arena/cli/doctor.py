@@ -88,8 +88,10 @@ def _endpoints(arena: Arena) -> Iterator[Finding]:
 def _engine(arena: Arena) -> Iterator[Finding]:
     infos = arena.lineup.models().result()
     demo = [info for info in infos if info.ref.endpoint == "demo"]
+    engine = arena.lineup.engine().result()
+    yield Finding(good=bool(engine), text=f"llama.cpp: {clean_line(engine)}" if engine else "llama.cpp is not installed")
     for info in infos:
-        if info.note:
+        if info.note and info.ref.endpoint in ("demo", "gguf"):
             yield Finding(good=False, text=f"{info.ref}: {clean_line(info.note)}")
     if demo and not demo[0].note:
         tried = arena.lineup.try_model(demo[0], Prompt("What is 1 + 1?")).result()

@@ -82,6 +82,15 @@ class Puller(Protocol):
         ...
 
 
+@runtime_checkable
+class Engine(Protocol):
+    """A backend that computes by itself."""
+
+    async def build(self) -> object:
+        """What it was built for, as text: `CPU build`, `CUDA`. Raises SeatError where it is not installed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RoundRecord:
     """A round as it is stored, with everything known of it. Only for after the vote, or for the engine."""

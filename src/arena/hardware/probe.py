@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from arena.core.errors import ArenaError
-from arena.core.gguf import read_header
+from arena.core.gguf import GgufHeader
+from arena.core.gguf_shelf import HeaderShelf
 from arena.core.machine import FitVerdict, Gpu, Machine
 from arena.core.models import ModelInfo
+from arena.core.text import clean_line
 from arena.hardware.amd import SysfsReader
 from arena.hardware.apple import AppleReader
 from arena.hardware.fit.catalogue import CatalogueEstimate
@@ -61,6 +63,7 @@ class MachineProbe:
         others: Sequence[tuple[str, GpuReader]] | None = None,
         patience_s: tuple[float, float] = (FIRST_PATIENCE_S, PATIENCE_S),
         clock: Callable[[], float] = time.time,
+        headers: HeaderShelf | None = None,
     ) -> None:
         """Readers other than the usual ones are for machines that are not there.
 
@@ -79,7 +82,8 @@ class MachineProbe:
         # apart from the other, so that no verdict waits for a slow driver
         self._lock = threading.Lock()
         self._free: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=SAMPLES))
-        self._headers: dict[Path, tuple[tuple[int, int], Estimate | ArenaError]] = {}
+        self._headers = headers or HeaderShelf()
+        self._estimates: dict[Path, tuple[GgufHeader, Estimate]] = {}
 
     def read(self) -> Machine:
         """The machine as it stands now. Never raises: what can't be read is a note.
@@ -181,22 +185,20 @@ class MachineProbe:
         if not info.location or "://" in info.location:
             return CatalogueEstimate.of(info)
         path = Path(info.location)
-        try:
-            status = path.stat()
-            stamp = (status.st_size, status.st_mtime_ns)
-        except (OSError, ValueError):
-            stamp = (-1, -1)
-        with self._lock:
-            known = self._headers.get(path)
-        if known is not None and known[0] == stamp:
-            return known[1]
         found: Estimate | ArenaError
         try:
-            found = HeaderEstimate.of(read_header(path))
+            header, _ = self._headers.read(path)
+            with self._lock:
+                known = self._estimates.get(path)
+            if known is not None and known[0] is header:
+                return known[1]
+            found = HeaderEstimate.of(header)
+        except (OSError, ValueError):
+            return ArenaError(f"'{clean_line(path.name)}' can't be read.", "Has it been moved?")
         except ArenaError as error:
-            found = error
+            return error
         with self._lock:
-            self._headers[path] = (stamp, found)
+            self._estimates[path] = header, found
         return found
 
 

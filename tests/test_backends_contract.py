@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 import arena.demo
+import ollama_server
+import openai_server
 from arena.backends.llamacpp import LlamaCppBackend
+from arena.backends.ollama import OllamaBackend
+from arena.backends.openai import OpenAIBackend
 from arena.backends.scripted import Script, ScriptedBackend
+from arena.core.endpoints import Endpoint, Wire
 from arena.core.errors import ArenaError, SeatError
 from arena.core.events import Chunk, Sent, Usage
 from arena.core.models import Contestant, ModelRef, Sampling
@@ -25,17 +30,30 @@ DEMO = Path(arena.demo.__file__).parent
 needs_engine = pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is missing")
 
 
-@pytest.fixture(params=["scripted", pytest.param("llamacpp", marks=[needs_engine, pytest.mark.engine])])
+@contextmanager
+def made(kind):
+    """A backend of that kind, with two models at least, and a server where it needs one."""
+    if kind == "scripted":
+        chunks = [Chunk("hm ", "thought"), *(f"word{number} " for number in range(30))]
+        yield ScriptedBackend({"one": Script(chunks, 0.001), "two": Script(chunks, 0.001)})
+    elif kind == "llamacpp":
+        yield LlamaCppBackend(DEMO)
+    elif kind == "ollama":
+        with ollama_server.contract_server() as server:
+            yield OllamaBackend(Endpoint("ollama", Wire.OLLAMA, server.url))
+    else:
+        with openai_server.contract_server() as server:
+            yield OpenAIBackend(Endpoint("server", Wire.OPENAI, server.url))
+
+
+@pytest.fixture(
+    params=["scripted", "ollama", "openai", pytest.param("llamacpp", marks=[needs_engine, pytest.mark.engine])]
+)
 async def backend(request):
-    """Each backend, with two models at least."""
-    chunks = [Chunk("hm ", "thought"), *(f"word{number} " for number in range(30))]
-    made = (
-        ScriptedBackend({"one": Script(chunks, 0.001), "two": Script(chunks, 0.001)})
-        if request.param == "scripted"
-        else LlamaCppBackend(DEMO)
-    )
-    yield made
-    await made.close()
+    """Each backend in turn."""
+    with made(request.param) as found:
+        yield found
+        await found.close()
 
 
 async def contestants(backend, count=2):

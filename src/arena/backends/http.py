@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -25,8 +26,10 @@ MOST_PATIENCE_S = 10.0
 """A server that asks for a longer pause than this is not waited for."""
 _BUSY = frozenset({429, 502, 503, 504})
 _NO_MEMORY = re.compile(
-    r"out of memory|more (system )?memory|failed to allocate|cudaMalloc|unable to allocate|OOM", re.IGNORECASE
+    r"out of memory|more (system )?memory|failed to allocate|cudaMalloc|unable to allocate|\bOOM\b", re.IGNORECASE
 )
+_TOO_LONG = re.compile(r"context (size|length|window)|too long", re.IGNORECASE)
+_LONG_HINT = "Shorten the prompt or lower max_tokens, or start the server with a longer context."
 _FIT_HINT = "Choose a smaller model or a shorter context, or unload another one; `arena fit` says what fits."
 
 
@@ -62,9 +65,14 @@ async def retried(start: Callable[[], AsyncGenerator[T, None]], attempts: int = 
             return
 
 
-def transport_fault(error: Exception, endpoint: Endpoint, *, streaming: bool = False) -> SeatError:  # noqa: PLR0911 - one a sentence
-    """The sentence for a connection that failed. `streaming`: a part of the answer has come already."""
-    name, url = endpoint.name, endpoint.shown_url
+def transport_fault(  # noqa: C901, PLR0911 - one a sentence
+    error: Exception, endpoint: Endpoint, *, streaming: bool = False, listing: bool = False
+) -> SeatError:
+    """The sentence for a connection that failed.
+
+    `streaming`: a part of the answer has come already; `listing`: it was a question that is given LIST_S only.
+    """
+    name, url = endpoint.name, _address(endpoint)
     certificate = _in_chain(error, ssl.SSLCertVerificationError)
     if certificate is not None:
         why = clean_line(getattr(certificate, "verify_message", "") or str(certificate), 120).rstrip(".")
@@ -74,6 +82,8 @@ def transport_fault(error: Exception, endpoint: Endpoint, *, streaming: bool = F
         )
     if isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout):
         return SeatError(f"{name} did not answer at {url} within {CONNECT_S:g} s.", "Is that machine on, and in reach?")
+    if isinstance(error, httpx.TimeoutException) and listing:
+        return SeatError(f"{name} did not answer at {url} within {LIST_S:g} s.", "It may be busy; look at its log.")
     if isinstance(error, httpx.TimeoutException):
         return SeatError(
             f"{name} said nothing for {endpoint.silence_s:g} s.",
@@ -89,6 +99,8 @@ def transport_fault(error: Exception, endpoint: Endpoint, *, streaming: bool = F
         return SeatError(f"{url} is no address of a server.", "Write it as http://HOST:PORT.")
     if isinstance(error, httpx.DecodingError):
         return SeatError(f"{name} sent a compressed answer that can't be unpacked.", "Look at its log, or update it.")
+    if "location header" in str(error):
+        return status_fault(302, "", endpoint)
     if streaming:
         return SeatError(
             f"The connection to {name} broke off in the middle of the answer.",
@@ -107,9 +119,9 @@ def status_fault(  # noqa: PLR0911 - one a sentence
     name, said = endpoint.name, message_of(body)
     reason = f": {said.rstrip('.')}" if said else ""
     if 300 <= status < 400:
-        to = httpx.URL(headers.get("location", "")).copy_with(username=None, password=None, query=None)
+        to = clean_line(_without_secrets(headers.get("location", "")), 100)
         return SeatError(
-            f"{name} sends elsewhere ({status}): {clean_line(str(to), 100) or 'it does not say where'}.",
+            f"{name} sends elsewhere ({status}): {to or 'it does not say where'}.",
             "arena follows no redirects, as the key would go along. Set the url to that place if you trust it.",
         )
     if status in (401, 403):
@@ -124,7 +136,7 @@ def status_fault(  # noqa: PLR0911 - one a sentence
         hint = f"`arena models` lists what {name} has."
         if endpoint.wire is Wire.OLLAMA and model:
             hint = f"Fetch it with `arena pull {name}/{model}`."
-        elif not endpoint.url.rstrip("/").endswith("/v1"):
+        elif urlsplit(endpoint.url).path.strip("/") not in ("", "v1"):
             hint += " Its url may have to end in /v1."
         return SeatError(f"{name} does not know {model or 'this address'} (404){reason}.", hint)
     if status in _BUSY:
@@ -132,16 +144,15 @@ def status_fault(  # noqa: PLR0911 - one a sentence
         what = "has too many requests" if status == 429 else "is not ready"
         return PassingFaultError(f"{name} {what} ({status}){reason}.", "Try again in a moment.", after)
     if status < 500:
-        return SeatError(
-            f"{name} refuses this request ({status}){reason}.", "Look at its log; its version may be too old."
-        )
+        hint = _LONG_HINT if _TOO_LONG.search(said) else "Look at its log; its version may be too old."
+        return SeatError(f"{name} refuses this request ({status}){reason}.", hint)
     return SeatError(f"{name} failed ({status}){reason}.", "Look at its log.")
 
 
 def page_fault(endpoint: Endpoint) -> SeatError:
     """The sentence for a web page where an answer of the API was expected."""
     return SeatError(
-        f"{endpoint.shown_url} answers with a web page, not as an API.",
+        f"{_address(endpoint)} answers with a web page, not as an API.",
         "Correct the url: the API often ends in /v1, or has another port.",
     )
 
@@ -161,23 +172,43 @@ def start_hint(endpoint: Endpoint) -> str:
     return "Start the server, or correct its url in the config."
 
 
-def message_of(body: str) -> str:
-    """What a server says went wrong, in one line: {"error": "..."}, {"error": {"message": "..."}}, {"detail": ...}."""
+def message_of(body: str, limit: int = 160) -> str:
+    """What a server says went wrong, in one line of at most `limit` characters.
+
+    It reads {"error": "..."}, {"error": {"message": "..."}}, {"detail": ...}, and plain text.
+    """
     try:
         found = json.loads(body)
-    except ValueError:
-        return "" if "<" in body[:100] else clean_line(body, 160)
+    except (ValueError, RecursionError):
+        return "" if "<" in body[:100] else clean_line(body, limit)
     for key in ("error", "message", "detail", "msg"):
         while isinstance(found, list) and found:
             found = found[0]
         if isinstance(found, dict) and key in found:
             found = found[key]
-    return clean_line(found if isinstance(found, str) else json.dumps(found), 160)
+    return clean_line(found if isinstance(found, str) else json.dumps(found), limit)
 
 
 def is_page(response: httpx.Response) -> bool:
     """Whether the answer is a web page."""
     return "html" in str(response.headers.get("content-type", ""))
+
+
+def _address(endpoint: Endpoint) -> str:
+    """The address to show, whatever the config says there."""
+    try:
+        return endpoint.shown_url
+    except ValueError:
+        return f"The url of {endpoint.name}"
+
+
+def _without_secrets(address: str) -> str:
+    """An address that a server names, without what should not be shown."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:

@@ -8,12 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from arena.core.gguf import GgufHeader, Skipped
+
 TOKEN_NS = 20_000_000
 """What one token takes, as the server says: 50 tokens per second."""
 PROMPT_TOKEN_NS = 1_000_000
 LOAD_NS = 1_500_000_000
 READY_NS = 12_000_000
 """A real server names some ms of loading for a model that is loaded already."""
+_TYPE_NAMES = frozenset("F32 F16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K F64 BF16 MXFP4".split())
+"""Those that Ollama knows by name."""
 _WORDS = (
     "a",
     "the",
@@ -63,6 +67,10 @@ class ServedModel:
     """(status, body, headers) of the next answers to /api/chat and /api/generate, each given once."""
     show_fault: int = 0
     """The status of /api/show, if it fails."""
+    header: GgufHeader | None = None
+    """Of its file, which /api/show tells; without one it tells no more than the fields above."""
+    old_arrays: bool = False
+    """The short answer of /api/show has [] where it has null today."""
 
 
 def full(name: str) -> str:
@@ -84,6 +92,47 @@ def details_of(model: ServedModel) -> dict[str, Any]:
         "parameter_size": model.parameter_size,
         "quantization_level": model.quantization,
     }
+
+
+def shown_of(model: ServedModel, *, verbose: bool) -> dict[str, Any]:
+    """What /api/show says: the arrays of the file only in the long answer, the table of its tensors always."""
+    shown = {
+        "license": "MIT",
+        "modelfile": model.modelfile,
+        "parameters": 'stop "<|eot_id|>"',
+        "template": model.template,
+        "details": details_of(model),
+        "model_info": _info_of(model, verbose=verbose),
+        "modified_at": "2026-09-01T10:00:00Z",
+    }
+    if model.header is not None:
+        shown["tensors"] = [
+            {
+                "name": tensor.name,
+                "type": tensor.type if tensor.type in _TYPE_NAMES else "unknown",
+                "shape": list(tensor.dims),
+            }
+            for tensor in model.header.tensors
+        ]
+    return shown if model.capabilities is None else {**shown, "capabilities": list(model.capabilities)}
+
+
+def _info_of(model: ServedModel, *, verbose: bool) -> dict[str, Any]:
+    """The keys of the file but the name and the template, which Ollama takes out, and the parameters counted."""
+    if model.header is None:
+        info = {"general.architecture": model.family, f"{model.family}.context_length": model.trained_context}
+        if model.parameter_count is not None:
+            info["general.parameter_count"] = model.parameter_count
+        return info | {"tokenizer.ggml.tokens": None}
+    kept_back = [] if model.old_arrays else None
+    info = {"general.parameter_count": model.header.parameters}
+    for key, value in model.header.metadata.items():
+        if isinstance(value, tuple | Skipped):
+            items = ["x"] * value.length if isinstance(value, Skipped) else list(value)
+            info[key] = items if verbose else kept_back
+        elif key not in ("general.name", "tokenizer.chat_template"):
+            info[key] = value
+    return info
 
 
 def refusal_of(body: dict[str, Any], model: ServedModel, way: str) -> tuple[int, dict[str, str]] | None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from ollama_answers import LOAD_NS, READY_NS, ServedModel, details_of, digest_of, frame, frames_of, full, refusal_of
+from ollama_answers import LOAD_NS, READY_NS, ServedModel, details_of, digest_of, frame, frames_of, full, refusal_of, shown_of
 
 VERSION = "0.12.6"
 DEFAULT_CONTEXT = 4096
@@ -143,19 +143,7 @@ class _Handler(BaseHTTPRequestHandler):
         if model.show_fault:
             self._json(model.show_fault, {"error": "something went wrong"})
             return
-        info = {"general.architecture": model.family, f"{model.family}.context_length": model.trained_context}
-        if model.parameter_count is not None:
-            info["general.parameter_count"] = model.parameter_count
-        shown = {
-            "license": "MIT",
-            "modelfile": model.modelfile,
-            "parameters": 'stop "<|eot_id|>"',
-            "template": model.template,
-            "details": details_of(model),
-            "model_info": info | {"tokenizer.ggml.tokens": None},
-            "modified_at": "2026-09-01T10:00:00Z",
-        }
-        self._json(200, shown if model.capabilities is None else {**shown, "capabilities": list(model.capabilities)})
+        self._json(200, shown_of(model, verbose=bool(body.get("verbose"))))
 
     def _ps(self, _: dict[str, Any]) -> None:
         entries = []

@@ -151,7 +151,7 @@ def test_a_model_that_cannot_be_read_is_unknown_and_never_an_exception(tmp_path)
         info = ModelInfo(ModelRef("gguf", "x"), location=location, size_bytes=1 << 30)
         verdict = probe.fit(info, MACHINE, context=4096)
         assert (verdict.verdict, verdict.method, verdict.need_bytes) == (Fits.UNKNOWN, "", None)
-        assert probe.note(info).endswith(".")
+        assert probe.estimates.note(info).endswith(".")
 
 
 NONSENSE = st.one_of(

@@ -1,6 +1,7 @@
 """Verdicts at their boundaries, on machines that are not there."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,13 +9,13 @@ from hypothesis import strategies as st
 
 import gguf_files as files
 from arena.core.errors import ArenaError
-from arena.core.gguf import read_header
+from arena.core.gguf import GgufHeader, Tensor, read_header
 from arena.core.machine import GIB, MIB, FitParts, Fits, Gpu, Machine
-from arena.hardware.fit.estimate import SERVER, Need, Setting
+from arena.hardware.fit.devices import gpus_of, longest, ram, usable
+from arena.hardware.fit.estimate import EMBEDDED, KV_TYPES, SERVER, Need, Setting
 from arena.hardware.fit.header import HeaderEstimate
-from arena.hardware.fit.together import together
-from arena.hardware.fit.verdict import judge, longest, usable
-from arena.hardware.host import SHARES_RAM
+from arena.hardware.fit.split import split
+from arena.hardware.fit.verdict import judge
 from arena.hardware.whatif import parse_gpus
 
 
@@ -78,10 +79,15 @@ def test_headroom_is_256_mib_or_two_percent():
     assert usable(gpu(None)) is None
 
 
+def test_a_gpu_that_drives_a_screen_keeps_room_for_it():
+    assert usable(gpu(5000, drives_display=True)) == (5000 - 512) * MIB
+    assert usable(gpu(70000, total=81920, drives_display=True)) == (70000 - 256) * MIB - int(0.02 * 81920 * MIB)
+
+
 def test_a_gpu_without_memory_of_its_own_leaves_room_for_the_system():
-    assert usable(gpu(20480, total=24576, note=SHARES_RAM)) == 16384 * MIB
-    assert usable(gpu(102400, total=131072, note=SHARES_RAM)) == 102400 * MIB - int(0.08 * 131072 * MIB)
-    verdict = judge("x", Flat(), machine(gpu(20480, total=24576, note=SHARES_RAM)), SETTING)
+    assert usable(gpu(20480, total=24576, shares_ram=True)) == 16384 * MIB
+    assert usable(gpu(102400, total=131072, shares_ram=True)) == 102400 * MIB - int(0.08 * 131072 * MIB)
+    verdict = judge("x", Flat(), machine(gpu(20480, total=24576, shares_ram=True)), SETTING)
     assert verdict.parts.overhead == 160 * MIB  # the process's and the driver's, in one memory
 
 
@@ -151,7 +157,7 @@ def test_nowhere():
 
 
 def test_what_fits_in_ram_is_held_against_ram():
-    shared = gpu(4400 + 4096, total=0, note=SHARES_RAM)
+    shared = gpu(4400 + 4096, total=0, shares_ram=True)
     verdict = judge("x", Flat(), machine(shared, ram=4300 + 256), SETTING, {"uuid-0": 500})
     assert (verdict.verdict, verdict.device, verdict.need_bytes) == (Fits.CPU, "ram", 4076 * MIB)
 
@@ -160,6 +166,59 @@ def test_the_roomiest_gpu_is_the_one_with_most_usable_memory():
     small, large = gpu(5000), replace(gpu(6000, total=16384), index=1, uuid="uuid-1")
     verdict = judge("x", Flat(), machine(small, large), SETTING, {"uuid-1": 34})
     assert (verdict.device, verdict.parts.overhead) == ("gpu 1", 34 * MIB)
+
+
+def two(*free, **facts):
+    return [replace(gpu(each, **facts), index=index, uuid=f"uuid-{index}") for index, each in enumerate(free)]
+
+
+# a layer is 4000/11 MiB; Flat counts its cache with the first layers that it is asked of, those of the last GPU
+CUT = 2 * 100 + 2 * 3 * 4  # overhead twice, three more copies of a mask of 4096 x 512 16-bit numbers twice
+
+
+def test_what_no_gpu_can_take_is_cut_over_two():
+    found = judge("x", Flat(), machine(*two(3200, 3200)), SETTING)
+    assert (found.verdict, found.device, found.gpu_layers) == (Fits.FITS, "gpu 0+1", 11)
+    assert found.need_bytes == (4000 + 16 + CUT) * MIB
+    assert found.free_bytes == 6400 * MIB
+    assert found.sigma_bytes >= 2 * 150 * MIB
+    assert judge("x", Flat(), machine(*two(3200, 3200)), SETTING).parts.overhead == 200 * MIB
+
+
+def test_a_cut_is_tight_within_two_standard_deviations_on_either():
+    assert judge("x", Flat(), machine(*two(2700, 2700), ram=8192), SETTING).verdict is Fits.TIGHT
+    assert judge("x", Flat(), machine(*two(2000, 2000), ram=8192), SETTING).verdict is Fits.PARTIAL
+
+
+def test_one_gpu_goes_before_two_and_two_before_three():
+    assert judge("x", Flat(), machine(*two(8000, 5000)), SETTING).device == "gpu 0"
+    assert judge("x", Flat(), machine(*two(1500, 3200, 3300)), SETTING).device == "gpu 1+2"
+    assert judge("x", Flat(), machine(*two(2200, 2200, 2300)), SETTING).device == "gpu 0+1+2"
+
+
+def test_what_surely_fits_on_two_goes_before_what_is_tight_on_one():
+    found = judge("x", Flat(), machine(*two(NEED + HEADROOM, 3000)), SETTING)
+    assert (found.verdict, found.device) == (Fits.FITS, "gpu 0+1")
+
+
+def test_a_longer_context_may_need_the_second_gpu():
+    alone = judge("x", Flat(kv_per_256=100), machine(*two(6500)), Setting(256))
+    both = judge("x", Flat(kv_per_256=100), machine(*two(6500, 6500)), Setting(256))
+    assert (both.verdict, both.device) == (Fits.FITS, "gpu 0")
+    assert alone.max_context < both.max_context
+
+
+def test_a_model_without_known_layers_is_cut_in_pieces():
+    found = judge("x", Flat(layers=None), machine(*two(3200, 3200)), SETTING)
+    assert (found.verdict, found.device, found.gpu_layers) == (Fits.FITS, "gpu 0+1", None)
+
+
+def test_gpus_without_memory_of_their_own_are_one_and_take_no_part_in_a_cut():
+    shared = two(7800, 7700, total=0, shares_ram=True)
+    assert [device.name for device in gpus_of(machine(*shared))] == ["gpu 0"]
+    assert judge("x", Flat(), machine(*shared, ram=8000), SETTING).device == "ram"
+    beside = [gpu(3000), replace(shared[0], index=1)]
+    assert judge("x", Flat(), machine(*beside, ram=200), SETTING).device != "gpu 0+1"
 
 
 def test_a_real_model_on_real_cards(tmp_path):
@@ -178,32 +237,85 @@ def test_a_real_model_on_real_cards(tmp_path):
     assert on("8GB,24GB", 131072).device == "gpu 1"
     assert 8192 < on("8GB", 4096).max_context < 32768
     assert on("24GB", 4096).gpu_layers == 33
+    assert (on("4GB,4GB", 4096).verdict, on("4GB,4GB", 4096).device) == (Fits.FITS, "gpu 0+1")
+    assert on("8GB,8GB", 32768).device == "gpu 0+1"
+    assert on("8GB,8GB", 32768).need_bytes > on("24GB", 32768).need_bytes
 
 
-def test_together_is_a_sum():
-    def both(free, **facts):
-        return together([(Flat(), SETTING), (Flat(**facts), SETTING)], machine(gpu(free)))
-
-    need = 2 * NEED + 200 + HEADROOM
-    assert both(need).verdict is Fits.FITS
-    assert both(need - 1).verdict is Fits.NO
-    assert both(need).need_bytes == 2 * NEED * MIB
-    assert both(need).max_context == 4096
-    assert both(need - 2).max_context == 4096 - 256
-    assert both(need, trained=2048).max_context == 4096 + 8 * 256  # the other keeps its 2048
-    assert both(need + 32).max_context == 8192
-
-
-def test_together_falls_back_to_ram_as_a_whole():
-    found = together([(Flat(), SETTING)] * 2, machine(gpu(5000), ram=16384))
-    assert (found.verdict, found.device) == (Fits.FITS, "ram")
-    found = together([(Flat(), SETTING)] * 2, machine(gpu(5000), ram=4096))
-    assert (found.verdict, found.device) == (Fits.NO, "gpu 0")
+@st.composite
+def headers(draw):
+    """Models of all sorts and sizes, in no file."""
+    count, window = draw(st.integers(1, 40)), draw(st.sampled_from([0, 1024]))
+    extra = {"gemma3.attention.sliding_window": window} if window else {}
+    metadata, tensors = files.llama_like(
+        arch="gemma3" if window else "llama",
+        layers=count,
+        width=256 * draw(st.integers(1, 32)),
+        feed_forward=256 * draw(st.integers(1, 150)),
+        kv_heads=draw(st.sampled_from([1, 8, 32])),
+        vocabulary=draw(st.integers(1, 260_000)),
+        trained=draw(st.sampled_from([2048, 131_072])),
+        tied=draw(st.booleans()),
+        extra=extra,
+    )
+    return GgufHeader(Path("x.gguf"), 3, metadata, tuple(Tensor(*each) for each in tensors), 0, 0)
 
 
-def test_together_with_an_unknown_model_is_unknown():
-    assert together([(Flat(), SETTING), (None, SETTING)], machine(gpu(8000))).verdict is Fits.UNKNOWN
-    assert together([], machine(gpu(8000))).verdict is Fits.UNKNOWN
+SETTINGS = st.builds(
+    Setting,
+    st.integers(1, 200_000),
+    st.sampled_from(KV_TYPES),
+    st.integers(1, 4),
+    st.sampled_from([SERVER, EMBEDDED]),
+)
+
+
+@st.composite
+def machines(draw):
+    """Up to four GPUs, each with anything from nothing to 96 GiB, and some RAM."""
+    gpus = []
+    for index in range(draw(st.integers(0, 4))):
+        total = draw(st.integers(1, 96)) * GIB
+        free = draw(st.one_of(st.none(), st.integers(0, total)))
+        facts = {"shares_ram": draw(st.booleans()), "drives_display": draw(st.booleans())}
+        gpus.append(Gpu(index, "card", f"uuid-{index}", total, free, **facts))
+    total = draw(st.integers(0, 256)) * GIB
+    return Machine(gpus=tuple(gpus), ram_total_bytes=total, ram_free_bytes=draw(st.integers(0, total)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(headers(), machines(), SETTINGS, st.one_of(st.none(), st.integers(8, 188)))
+def test_nothing_is_said_to_fit_that_may_need_more_than_there_is(header, where, setting, processors):
+    estimate, known = HeaderEstimate.of(header), {gpu.uuid: processors for gpu in where.gpus if processors}
+    found = judge("x", estimate, where, setting, known)
+    devices = {device.name: device for device in gpus_of(where, known)}
+    if found.verdict not in (Fits.FITS, Fits.CPU):
+        return
+    sure = found.need_bytes + 2 * found.sigma_bytes
+    if found.device == "ram":
+        assert sure <= ram(where).usable_bytes
+        return
+    used = [devices[f"gpu {index}"] for index in found.device.removeprefix("gpu ").split("+")]
+    assert sure <= sum(device.usable_bytes for device in used)
+    if len(used) > 1:
+        now = replace(setting, context=found.context)
+        cut = split(estimate, now, [(device, device.usable_bytes) for device in devices.values()])
+        assert sum(cut.layers) == estimate.layers
+        assert cut.name == found.device
+        for device, need in zip(cut.devices, cut.needs, strict=True):
+            assert need.sure_bytes <= device.usable_bytes
+        assert cut.need.parts.weights == estimate.on_gpu(now).parts.weights
+        assert cut.need.parts.kv == estimate.on_gpu(now).parts.kv
+
+
+@settings(deadline=None, max_examples=50)
+@given(headers(), machines(), SETTINGS)
+def test_the_longest_context_does_fit(header, where, setting):
+    estimate = HeaderEstimate.of(header)
+    found = judge("x", estimate, where, setting)
+    if found.verdict is Fits.FITS and setting.cells <= (found.max_context or 0):
+        again = judge("x", estimate, where, replace(setting, context=found.max_context))
+        assert again.verdict is Fits.FITS
 
 
 def test_cards_are_parsed():

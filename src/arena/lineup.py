@@ -10,6 +10,7 @@ from functools import cached_property
 
 from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, UsageError
+from arena.core.fit import TogetherVerdict
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.ports import Backend, Engine, Puller, Request
@@ -22,7 +23,8 @@ from arena.engine.room import Room
 from arena.watch import Watch
 
 _PATIENCE_S = 2.0
-_MAY_BE_TOGETHER = frozenset({Fits.FITS, Fits.TIGHT, Fits.UNKNOWN})
+_MAY_BE_TOGETHER = frozenset({TogetherVerdict.FITS, TogetherVerdict.UNKNOWN})
+"""What Ollama would swap, it would load again in the middle of a round: those go one at a time."""
 _PLAYABLE = frozenset({Fits.FITS, Fits.TIGHT, Fits.CPU, Fits.UNKNOWN})
 
 

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from arena.core.gguf_shelf import HeaderShelf
+from arena.core.loads import Load, LoadFacts
 from arena.core.machine import FitVerdict, Gpu, Machine
-from arena.core.models import ModelInfo
+from arena.core.models import Contestant, ModelInfo
+from arena.core.rounds import LABELS
 
 if TYPE_CHECKING:
-    from arena.hardware.fit.together import Together
+    from arena.core.advice import Advice, Use
+    from arena.core.fit import Together
+    from arena.core.ratings import Board
     from arena.hardware.probe import MachineProbe
 
 
 class Watch:
     """Readings of the machine, and what fits on it."""
 
-    def __init__(self, context: int, probe: MachineProbe | None = None, headers: HeaderShelf | None = None) -> None:
-        """`context` in tokens, for questions that name none; `probe` other than the usual one is for tests."""
+    def __init__(
+        self,
+        context: int,
+        probe: MachineProbe | None = None,
+        headers: HeaderShelf | None = None,
+        past: Callable[[], Sequence[Load]] = tuple,
+    ) -> None:
+        """`context` in tokens, for questions that name none; `probe` other than the usual one is for tests.
+
+        `past` is asked once, in the watch's thread, before the first verdict: the loads to learn from, newest first.
+        """
+        self._past = past
+        self._loads: list[Load] | None = None
+        self._note = ""
         self._headers = headers
         self._context = context
         self._own_probe = probe
@@ -27,7 +44,33 @@ class Watch:
 
     def machine(self) -> Future[Machine]:
         """The hardware as it stands now."""
-        return self._thread.submit(lambda: self._probe().read())
+
+        def look() -> Machine:
+            found = self._probe().read()
+            return replace(found, notes=(*found.notes, self._note)) if self._note else found
+
+        return self._thread.submit(look)
+
+    def measure(self, info: ModelInfo, contestant: Contestant, facts: LoadFacts) -> Future[Load | None]:
+        """What a model took that was loaded just now, beside what was predicted; None where nobody says.
+
+        Later verdicts know it. Raises RuntimeError after `close`.
+        """
+
+        def look() -> Load | None:
+            probe = self._taught()
+            kv_type = contestant.kv_type or "f16"
+            load = probe.measure(info, facts, context=contestant.context, kv_type=kv_type)
+            if load is not None:
+                self._loads = [load, *(self._loads or ())]
+                probe.learn(self._loads)
+            return load
+
+        return self._thread.submit(look)
+
+    def say(self, note: str) -> None:
+        """A sentence that stands among the notes of the machine from now on, in place of the one before."""
+        self._note = note
 
     def fits(
         self,
@@ -41,7 +84,7 @@ class Watch:
         """Whether each model fits, now or on the machine that is given. Raises UsageError on an unknown `kv_type`."""
 
         def judge() -> list[FitVerdict]:
-            probe, tokens = self._probe(), context or self._context
+            probe, tokens = self._taught(), context or self._context
             here = machine or probe.read()
             return [probe.fit(info, here, context=tokens, kv_type=kv_type, slots=slots) for info in infos]
 
@@ -59,9 +102,72 @@ class Watch:
         """Whether these models fit at the same time."""
 
         def judge() -> Together:
-            probe, tokens = self._probe(), context or self._context
+            probe, tokens = self._taught(), context or self._context
             here = machine or probe.read()
             return probe.together(infos, here, context=tokens, kv_type=kv_type, slots=slots)
+
+        return self._thread.submit(judge)
+
+    def overview(self, infos: Sequence[ModelInfo]) -> Future[tuple[Machine, list[FitVerdict], Together | None]]:
+        """All that the hardware panel shows: the machine, each of the models, and all of them at once.
+
+        The last is None for one model alone, and for more than can sit in a round.
+        """
+
+        def look() -> tuple[Machine, list[FitVerdict], Together | None]:
+            probe = self._taught()
+            here = probe.read()
+            fits = [probe.fit(info, here, context=self._context) for info in infos]
+            mine = [info for info in infos if info.local]
+            company = 1 < len(mine) <= len(LABELS)
+            return here, fits, probe.together(mine, here, context=self._context) if company else None
+
+        return self._thread.submit(look)
+
+    def beside(
+        self, infos: Sequence[ModelInfo], chosen: Sequence[ModelInfo], seats: int
+    ) -> Future[list[Together | None]]:
+        """For each model, whether it fits at once with the first of the chosen ones that it could sit with.
+
+        None for a model that has no company, or whose memory is not this machine's.
+        """
+
+        def judge() -> list[Together | None]:
+            probe = self._taught()
+            here = probe.read()
+            found: list[Together | None] = []
+            for info in infos:
+                company = [other for other in chosen if other != info and other.local][: seats - 1]
+                asked = [*company, info] if company and info.local else []
+                found.append(probe.together(asked, here, context=self._context) if asked else None)
+            return found
+
+        return self._thread.submit(judge)
+
+    def advise(
+        self,
+        infos: Sequence[ModelInfo],
+        board: Board | None,
+        use: Use | None = None,
+        machine: Machine | None = None,
+        *,
+        context: int | None = None,
+    ) -> Future[Advice]:
+        """Which of these models to use, and which to fetch; `board`: None where nobody has voted.
+
+        Without a use it is for all uses, and without a GPU for the CPU.
+        """
+
+        def judge() -> Advice:
+            from arena.hardware.fit import advice  # noqa: PLC0415 - and the catalogue, which nobody else asks for
+            from arena.hardware.fit.catalogue import catalogue  # noqa: PLC0415
+
+            probe, tokens = self._taught(), context or max(advice.USUAL_CONTEXT, self._context)
+            here = machine or probe.read()
+            wanted = use or advice.usual_use(here)
+            bench = advice.bench(here, wanted)
+            installed = [(info, probe.fit(info, bench, context=tokens)) for info in infos]
+            return advice.advise(here, installed, board, catalogue(), wanted, tokens)
 
         return self._thread.submit(judge)
 
@@ -82,3 +188,11 @@ class Watch:
 
             self._own_probe = MachineProbe(headers=self._headers)
         return self._own_probe
+
+    def _taught(self) -> MachineProbe:
+        """The probe, once it knows the past loads."""
+        probe = self._probe()
+        if self._loads is None:
+            self._loads = list(self._past())
+            probe.learn(self._loads)
+        return probe

@@ -12,19 +12,22 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from arena.config import Settings
 from arena.core.errors import ArenaError, SealedError
 from arena.core.events import StreamEvent
 from arena.core.gguf_shelf import HeaderShelf
+from arena.core.loads import EMBEDDED, Load, LoadFacts
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, distinct_names
 from arena.core.ports import Backend, RoundRecord
 from arena.core.prompts import Pack, Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule, SealedRound
+from arena.core.text import clean_line
 from arena.core.votes import Verdict, Vote
 from arena.desk import Desk
 from arena.engine.deal import deal
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Emit = Callable[[StreamEvent], None]
 _IN_WORK = (RoundState.PLANNED, RoundState.GENERATING)
+_PATIENCE_S = 5.0
+"""How long the first verdict waits for the past loads. Another program may hold the database."""
 
 
 class Arena:
@@ -68,9 +73,9 @@ class Arena:
         """Two rounds at once would spoil each other's clocks."""
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
-        self.watch = Watch(settings.sampling.context, probe, headers)
+        self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(
-            lambda: _own_backends(settings, self.watch, headers) if backends is None else backends,
+            lambda: _own_backends(settings, self.watch, headers, self._note_load) if backends is None else backends,
             self._room,
             self.watch,
             settings.sampling,
@@ -281,6 +286,43 @@ class Arena:
 
         return self._desk.do(tell)
 
+    # Loads
+
+    def loads(self, limit: int = 1000) -> Future[list[Load]]:
+        """What models took when they were loaded, newest first, as far as that tells nothing of a sealed round."""
+        return self._desk.do(lambda ledger: ledger.open_loads(limit))
+
+    def _past_loads(self) -> list[Load]:
+        """Those to learn from; called in the watch's thread. No database is made for it, and a bad one is no matter."""
+        if not self.settings.db.exists():
+            return []
+        from arena.backends.worker import engine_version  # noqa: PLC0415
+
+        version = engine_version()
+        with suppress(ArenaError, TimeoutError, RuntimeError):
+            found = self._desk.do(lambda ledger: ledger.loads()).result(_PATIENCE_S)
+            # another version has buffers and kernels of its own
+            return [load for load in found if load.runtime != EMBEDDED or load.build.endswith(f" {version}")]
+        return []
+
+    def _note_load(self, info: ModelInfo, contestant: Contestant, facts: LoadFacts) -> None:
+        """Have a load measured and stored. Waits for nothing, and disturbs nobody when it fails."""
+
+        def failed(done: Future[Any]) -> bool:
+            fault = None if done.cancelled() else done.exception()
+            if fault is not None:
+                self.watch.say(f"What the last load took could not be kept: {clean_line(str(fault), 200)}")
+            return done.cancelled() or fault is not None
+
+        def keep(done: Future[Load | None]) -> None:
+            load = None if failed(done) else done.result()
+            if load is not None:
+                with suppress(RuntimeError):
+                    self._desk.do(lambda ledger: ledger.note_load(load)).add_done_callback(failed)
+
+        with suppress(RuntimeError):  # the watch and the desk close when the program ends
+            self.watch.measure(info, contestant, facts).add_done_callback(keep)
+
     def close(self) -> None:
         """Call off what is being played, end every worker, close the database. May be called twice."""
         self._room.close(self.lineup.close)
@@ -311,7 +353,12 @@ def _the_one(ledger: SqliteLedger, text: str) -> str:
     return found[0][0]
 
 
-def _own_backends(settings: Settings, watch: Watch, headers: HeaderShelf) -> list[Backend]:
+def _own_backends(
+    settings: Settings,
+    watch: Watch,
+    headers: HeaderShelf,
+    on_load: Callable[[ModelInfo, Contestant, LoadFacts], None],
+) -> list[Backend]:
     import arena.demo  # noqa: PLC0415 - only its folder is wanted
     from arena.backends.discovery import endpoints, server_backends  # noqa: PLC0415
     from arena.backends.llamacpp import LlamaCppBackend  # noqa: PLC0415 - asyncio subprocesses
@@ -327,6 +374,7 @@ def _own_backends(settings: Settings, watch: Watch, headers: HeaderShelf) -> lis
         settings.gguf_folders,
         blobs=lambda: [(model.name, model.blob) for model in installed()],
         gpu_layers=gpu_layers,
+        on_load=on_load,
         headers=headers,
     )
     return [embedded, *server_backends(endpoints(settings.endpoints, usual=settings.discover))]

@@ -15,12 +15,13 @@ from typing import Any
 
 from arena.backends.gguf_folders import GgufFile, matching, search
 from arena.backends.thinking import ThoughtSplitter
-from arena.backends.worker import Build, Worker
+from arena.backends.worker import Build, Worker, engine_version
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Sent, Usage
 from arena.core.gguf import GgufHeader
 from arena.core.gguf_shelf import HeaderShelf
+from arena.core.loads import LoadFacts
 from arena.core.models import ADJUSTABLE, Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
 from arena.core.text import clean_line
@@ -58,11 +59,13 @@ class LlamaCppBackend:
         blobs: Callable[[], Sequence[tuple[str, Path]]] = lambda: (),
         headers: HeaderShelf | None = None,
         gpu_layers: Callable[[ModelInfo, Contestant], Awaitable[int | None]] | None = None,
+        on_load: Callable[[ModelInfo, Contestant, LoadFacts], None] | None = None,
     ) -> None:
         """`keep`: how many loaded models stay in memory between answers; the oldest goes first.
 
         `environ` says where other programs keep models, `blobs` what Ollama has: (name, GGUF file). `gpu_layers` is
-        asked before a load on a build that can offload; None, or no answer: all layers.
+        asked before a load on a build that can offload; None, or no answer: all layers. `on_load` is told of
+        every load after it; it is called in the engine's thread, must not wait and must not raise.
         """
         self._demo_folder = demo_folder
         self._gguf_folders = tuple(gguf_folders)
@@ -71,6 +74,7 @@ class LlamaCppBackend:
         self._headers = headers or HeaderShelf()
         self._blobs = blobs
         self._gpu_layers = gpu_layers
+        self._on_load = on_load
         self._loading = asyncio.Lock()
         """One load at a time: two at once would only slow each other down, and start a worker twice."""
         self._build: Build | None = None
@@ -123,6 +127,9 @@ class LlamaCppBackend:
                 await worker.stop()
                 raise
             self._workers[key] = worker
+            if self._on_load is not None:
+                built = f"{self._build} {engine_version()}".rstrip()
+                self._on_load(info, contestant, LoadFacts(worker.pid, worker.gpu_layers, built))
             return load_ms
 
     async def stream(self, request: Request) -> AsyncGenerator[Piece, None]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from arena.backends import http
 from arena.backends.ollama_disk import installed, models_in
+from arena.backends.ollama_header import ShowDesk, Shown
 from arena.backends.ollama_listing import blob_named_by, full_name, model_info
 from arena.backends.ollama_wire import OllamaWire, said_in_stream
 from arena.backends.thinking import ThoughtSplitter
@@ -24,8 +26,9 @@ from arena.core.ports import Request
 from arena.core.text import clean_line, storable
 
 if TYPE_CHECKING:
-    from ollama import ChatResponse, ListResponse, ProcessResponse, ProgressResponse, ShowResponse
+    from ollama import ChatResponse, ListResponse, ProcessResponse, ProgressResponse
 
+_T = TypeVar("_T")
 _KEEP_ALIVE = "10m"
 _KEEP_NS = 600_000_000_000
 _UNLOAD_S = 2.0
@@ -63,8 +66,7 @@ class OllamaBackend:
         self._endpoint = endpoint
         self._models_folder = models_folder
         self._wire = OllamaWire(endpoint)
-        self._shown: dict[str, ShowResponse] = {}
-        """By digest: what /api/show says does not change under the same digest."""
+        self._desk = ShowDesk(self._wire)
         self._loaded: dict[str, _Loaded] = {}
         self._own: set[str] = set()
         """Names of what nobody had loaded before arena did; the rest is not arena's to unload at the end."""
@@ -72,15 +74,7 @@ class OllamaBackend:
     async def models(self) -> Sequence[ModelInfo]:
         """What the server has. Raises ArenaError when it can't be reached; one odd model hides no other."""
         listed = await self._listed()
-        tasks = [asyncio.create_task(show) for show in self._shows(listed)]
-        try:
-            if tasks:
-                await asyncio.wait(tasks, timeout=http.LIST_S)
-        finally:
-            for task in tasks:
-                task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        return await self._described(listed, [None if isinstance(each, BaseException) else each for each in results])
+        return await self._described(listed, await _in_time(partial(self._desk.show, model) for model in listed))
 
     async def find(self, ref: ModelRef) -> ModelInfo:
         """The model of that name; without a tag it is `latest`. Raises MissingModelError, else ArenaError.
@@ -90,8 +84,7 @@ class OllamaBackend:
         name = self._endpoint.name
         for model in await self._listed():
             if model.model and full_name(model.model) == full_name(ref.name):
-                shown = [await show for show in self._shows([model])]
-                return (await self._described([model], shown))[0]
+                return (await self._described([model], [await self._desk.show(model)]))[0]
         raise MissingModelError(
             f"{name} has no model {ref.name}.",
             f"Fetch it with `arena pull {name}/{ref.name}`.",
@@ -157,36 +150,13 @@ class OllamaBackend:
             async with asyncio.timeout(http.LIST_S):
                 return [model for model in (await client.list()).models if model.model]
 
-    def _shows(self, listed: Sequence[ListResponse.Model]) -> list[Coroutine[Any, Any, ShowResponse | None]]:
-        """For each model, what /api/show says; None when that can't be understood. They raise ArenaError."""
-        few = asyncio.Semaphore(_SHOWS_AT_ONCE)
-
-        async def show(model: ListResponse.Model) -> ShowResponse | None:
-            if model.digest and model.digest in self._shown:
-                return self._shown[model.digest]
-            async with few:
-                with self._wire.faults():
-                    client = await self._wire.client()
-                    try:
-                        async with asyncio.timeout(http.LIST_S):
-                            told = await client.show(model.model or "")
-                    except (ValueError, TypeError):  # other servers that speak Ollama's API say less
-                        return None
-            if model.digest:
-                self._shown[model.digest] = told
-            return told
-
-        return [show(model) for model in listed]
-
-    async def _described(
-        self, listed: Sequence[ListResponse.Model], shown: Sequence[ShowResponse | None]
-    ) -> list[ModelInfo]:
+    async def _described(self, listed: Sequence[ListResponse.Model], shown: Sequence[Shown | None]) -> list[ModelInfo]:
         held = await self._held() or {}
         here = self._endpoint.local
         places = await asyncio.to_thread(self._places) if here else {}
         infos = []
-        for model, told in zip(listed, shown, strict=True):
-            entry = held.get(full_name(model.model or ""))
+        for model, each in zip(listed, shown, strict=True):
+            told, entry = each.told if each else None, held.get(full_name(model.model or ""))
             infos.append(
                 replace(
                     model_info(self._endpoint, model, told),
@@ -194,7 +164,20 @@ class OllamaBackend:
                     location=str(places.get(model.digest or "") or blob_named_by(told)) if here else "",
                 )
             )
-        return infos
+        return await self._with_headers(infos, listed, shown)
+
+    async def _with_headers(
+        self, infos: Sequence[ModelInfo], listed: Sequence[ListResponse.Model], shown: Sequence[Shown | None]
+    ) -> list[ModelInfo]:
+        """With what the server says of the files that can't be read from here. Who is not in time, goes without."""
+        lacking = {
+            number: each
+            for number, (info, each) in enumerate(zip(infos, shown, strict=True))
+            if each is not None and info.local and not info.location
+        }
+        whole = await _in_time(partial(self._desk.whole, listed[number], each) for number, each in lacking.items())
+        headers = {number: each.header for number, each in zip(lacking, whole, strict=True) if each is not None}
+        return [replace(info, header=headers.get(number)) for number, info in enumerate(infos)]
 
     def _places(self) -> dict[str, Path]:
         found = installed() if self._models_folder is None else models_in(self._models_folder)
@@ -285,6 +268,25 @@ class OllamaBackend:
         name = full_name(contestant.ref.name)
         if name in self._loaded:
             self._loaded[name] = replace(self._loaded[name], until_ns=time.monotonic_ns() + _KEEP_NS)
+
+
+async def _in_time(questions: Iterable[Callable[[], Coroutine[Any, Any, _T]]]) -> list[_T | None]:
+    """The answers, asked for a few at once; None for a fault, and for what does not come within LIST_S."""
+    few = asyncio.Semaphore(_SHOWS_AT_ONCE)
+
+    async def ask(question: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        async with few:
+            return await question()
+
+    tasks = [asyncio.create_task(ask(question)) for question in questions]
+    try:
+        if tasks:
+            await asyncio.wait(tasks, timeout=http.LIST_S)
+    finally:
+        for task in tasks:
+            task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return [None if isinstance(each, BaseException) else each for each in results]
 
 
 def _question(request: Request) -> dict[str, Any]:

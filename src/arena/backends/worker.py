@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from arena.core.errors import SeatError
@@ -47,6 +49,15 @@ class Build:
         if self.offload:
             return gpus or "GPU build"
         return f"{gpus}, which finds no GPU" if gpus else "CPU build"
+
+
+@cache
+def engine_version() -> str:
+    """Which llama-cpp-python is installed: `0.3.36`; '' where there is none."""
+    try:
+        return importlib.metadata.version("llama-cpp-python")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 class Worker:

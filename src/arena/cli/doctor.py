@@ -89,7 +89,7 @@ def _engine(arena: Arena) -> Iterator[Finding]:
     infos = arena.lineup.models().result()
     demo = [info for info in infos if info.ref.endpoint == "demo"]
     engine = arena.lineup.engine().result()
-    yield Finding(good=bool(engine), text=f"llama.cpp: {clean_line(engine)}" if engine else "llama.cpp is not installed")
+    yield Finding(good=True, text=f"llama.cpp: {clean_line(engine)}")
     for info in infos:
         if info.note and info.ref.endpoint in ("demo", "gguf"):
             yield Finding(good=False, text=f"{info.ref}: {clean_line(info.note)}")

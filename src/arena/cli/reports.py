@@ -14,7 +14,7 @@ from arena.core.ratings import Board, Standing
 from arena.core.text import clean_line, counted
 
 if TYPE_CHECKING:
-    from arena.hardware.fit.together import Together
+    from arena.core.fit import Together
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine
     from arena.wiring import Arena

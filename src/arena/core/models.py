@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from arena.core.errors import UsageError
+from arena.core.gguf import GgufHeader
 from arena.core.variants import SAMPLERS, Variant
 
 
@@ -84,12 +85,16 @@ class ModelInfo:
     """Hash of its chat template."""
     note: str = ""
     """A sentence for the picker, such as what is wrong with it; such a model can't play."""
+    runtime: str = ""
+    """What loads it, where that has a mind of its own about memory: `ollama`; '' elsewhere."""
     local: bool = True
     """Whether it takes the memory of this machine; one behind a server elsewhere does not."""
     resident_bytes: int | None = None
     """What it holds of GPU memory now, as its server says; None: not loaded, or the server does not say."""
     adjustable: frozenset[str] = ADJUSTABLE
     """What a contestant may have different: names out of `Variant.parse`. What is not in it is the server's matter."""
+    header: GgufHeader | None = field(default=None, compare=False, repr=False)
+    """Its GGUF header, where its server tells that and the file is not at hand; its path is no file."""
     variant: Variant = field(default_factory=Variant)
     """What was asked to be different for this contestant."""
 

@@ -75,6 +75,14 @@ class HostReader:
         measured, self._measured = self._measured, True
         return Host(total, max(0, free), *self._cpu, percent if measured else None, tuple(notes))
 
+    def resident_bytes(self, pid: int) -> int | None:
+        """Memory that a process has touched and still holds; None where it is gone or the system does not tell."""
+        psutil = self._psutil = self._psutil or importlib.import_module("psutil")
+        try:
+            return int(psutil.Process(pid).memory_info().rss)
+        except (psutil.Error, OSError, NotImplementedError, RuntimeError, ValueError, AttributeError):
+            return None
+
     def _cpu_name(self) -> str:
         """The processor's name as its maker writes it; the architecture where the system does not tell."""
         try:

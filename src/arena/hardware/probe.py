@@ -11,23 +11,25 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from arena.core.errors import ArenaError
-from arena.core.gguf import GgufHeader
+from arena.core.fit import Lever, Together
 from arena.core.gguf_shelf import HeaderShelf
+from arena.core.loads import EMBEDDED as EMBEDDED_RUNTIME
+from arena.core.loads import Load, LoadFacts
 from arena.core.machine import FitVerdict, Gpu, Machine
 from arena.core.models import ModelInfo
-from arena.core.text import clean_line
 from arena.hardware.amd import SysfsReader
 from arena.hardware.apple import AppleReader
-from arena.hardware.fit.catalogue import CatalogueEstimate
+from arena.hardware.estimates import Estimator
 from arena.hardware.fit.estimate import EMBEDDED, SERVER, Estimate, Runtime, Setting
-from arena.hardware.fit.header import HeaderEstimate
-from arena.hardware.fit.together import Together, together
+from arena.hardware.fit.levers import levers
+from arena.hardware.fit.measured import CalibratedEstimate, Calibration, calibrated
+from arena.hardware.fit.together import together
 from arena.hardware.fit.verdict import judge, unknown
 from arena.hardware.host import SHARES_RAM, Host, HostReader
+from arena.hardware.loads import Question, measure
 from arena.hardware.nvidia import NvidiaReader
 
 SAMPLES = 3
@@ -82,8 +84,8 @@ class MachineProbe:
         # apart from the other, so that no verdict waits for a slow driver
         self._lock = threading.Lock()
         self._free: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=SAMPLES))
-        self._headers = headers or HeaderShelf()
-        self._estimates: dict[Path, tuple[GgufHeader, Estimate]] = {}
+        self.estimates = Estimator(headers)
+        self._calibration = Calibration()
 
     def read(self) -> Machine:
         """The machine as it stands now. Never raises: what can't be read is a note.
@@ -118,6 +120,26 @@ class MachineProbe:
             notes=(*notes, *host.notes),
         )
 
+    def learn(self, loads: Sequence[Load]) -> None:
+        """Judge from now on by these past loads, newest first, and by no others."""
+        self._calibration = Calibration(loads)
+
+    def measure(self, info: ModelInfo, facts: LoadFacts, *, context: int, kv_type: str = "f16") -> Load | None:
+        """What a model took that was loaded just now, beside what is predicted; None where nobody says.
+
+        Reads the machine. Raises UsageError on a `kv_type` that there is not.
+        """
+        estimate = self._known(info)
+        if estimate is None:
+            return None
+        machine = self.read()
+        if any(reader.is_late for reader in self._gpu_readers):
+            return None  # its figures may be older than the load
+        setting, units = _setting(info, context, kv_type, 1), self._nvidia.multiprocessors
+        told = self._calibrated(info, estimate, machine)
+        ram_bytes = None if facts.gpu_layers else self._host.resident_bytes(facts.pid)
+        return measure(Question(info.ref, facts, setting, estimate, told, units), machine, ram_bytes)
+
     def fit(
         self, info: ModelInfo, machine: Machine, *, context: int, kv_type: str = "f16", slots: int = 1
     ) -> FitVerdict:
@@ -127,38 +149,60 @@ class MachineProbe:
         whose header can't be read is UNKNOWN; `note` says why. Raises UsageError on a `kv_type` that there is not.
         """
         setting = _setting(info, context, kv_type, slots)
-        estimate = self._estimate(info)
-        if estimate is None or isinstance(estimate, ArenaError):
+        estimate = self._known(info)
+        if estimate is None:
             return unknown(str(info), context)
-        return judge(str(info), estimate, self._settled(machine), setting, self._nvidia.multiprocessors)
+        known = self._calibrated(info, estimate, machine)
+        judged = judge(str(info), known, self._settled(machine), setting, self._nvidia.multiprocessors)
+        return known.verdict(judged, setting) if isinstance(known, CalibratedEstimate) else judged
 
     def together(
         self, infos: Sequence[ModelInfo], machine: Machine, *, context: int, kv_type: str = "f16", slots: int = 1
     ) -> Together:
         """Whether several models can be loaded at once, each with that context. Raises UsageError as `fit` does."""
-        wanted: list[tuple[Estimate | None, Setting]] = []
-        for info in infos:
-            estimate = self._estimate(info)
-            setting = _setting(info, context, kv_type, slots)
-            wanted.append((None if isinstance(estimate, ArenaError) else estimate, setting))
-        return together(wanted, self._settled(machine), self._nvidia.multiprocessors)
+        known = [self._known(info) for info in infos]
+        wanted = [
+            (estimate and self._calibrated(info, estimate, machine), _setting(info, context, kv_type, slots))
+            for info, estimate in zip(infos, known, strict=True)
+        ]
+        return together(
+            wanted,
+            self._settled(machine),
+            self._nvidia.multiprocessors,
+            resident={index: info.resident_bytes for index, info in enumerate(infos) if info.resident_bytes},
+            ollama=[self.estimates.ollama_facts(info) if info.runtime == "ollama" else None for info in infos],
+        )
 
-    def note(self, info: ModelInfo) -> str:
-        """Why nothing, or only something rough, can be said of what a model needs; '' when all is well."""
-        estimate = self._estimate(info)
-        if isinstance(estimate, ArenaError):
-            return estimate.sentence
-        if not info.local:
-            return "It takes the memory of another machine."
+    def levers(self, info: ModelInfo, machine: Machine, *, context: int, kv_type: str, slots: int) -> tuple[Lever, ...]:
+        """What would make the model fit there, each with its bytes; () for one that fits, or is not known."""
+        estimate = self._known(info)
         if estimate is None:
-            return "Its endpoint tells neither a file nor a size."
-        return "" if estimate.method == "header" else "Estimated from its size: its header is not at hand."
+            return ()
+        found = self.estimates.smaller(info)
+        freed = [(f"GPU {gpu.index}", gpu.reclaimable_bytes) for gpu in machine.gpus if gpu.reclaimable_bytes]
+        return levers(
+            str(info),
+            self._calibrated(info, estimate, machine),
+            self._settled(machine),
+            _setting(info, context, kv_type, slots),
+            smaller=found,
+            reclaimable=freed,
+            multiprocessors=self._nvidia.multiprocessors,
+        )
 
     def close(self) -> None:
         """Let go of the drivers. One that hangs is left as it is: it would not let go either."""
         with self._reading:
             if not self._gpu_readers[0].is_late:
                 self._nvidia.close()
+        self.estimates.close()
+
+    def _known(self, info: ModelInfo) -> Estimate | None:
+        """What is known of its needs; None too when its header can't be read: `estimates.note` says why."""
+        try:
+            return self.estimates.of(info)
+        except ArenaError:
+            return None
 
     def _read_host(self) -> Host:
         try:
@@ -178,34 +222,25 @@ class MachineProbe:
         )
         return replace(machine, gpus=gpus)
 
-    def _estimate(self, info: ModelInfo) -> Estimate | ArenaError | None:
-        """From the model's header if it is a file here, else from its size; the fault if the header can't be read."""
-        if not info.local:
-            return None
-        if not info.location or "://" in info.location:
-            return CatalogueEstimate.of(info)
-        path = Path(info.location)
-        found: Estimate | ArenaError
-        try:
-            header, _ = self._headers.read(path)
-            with self._lock:
-                known = self._estimates.get(path)
-            if known is not None and known[0] is header:
-                return known[1]
-            found = HeaderEstimate.of(header)
-        except (OSError, ValueError):
-            return ArenaError(f"'{clean_line(path.name)}' can't be read.", "Has it been moved?")
-        except ArenaError as error:
-            return error
-        with self._lock:
-            self._estimates[path] = header, found
-        return found
+    def _calibrated(self, info: ModelInfo, estimate: Estimate, machine: Machine) -> Estimate:
+        """The estimate, corrected on the GPUs of that machine by past loads of the same runtime."""
+        if not self._calibration or not machine.gpus:
+            return estimate
+        runtime, usual = _runtime(info)
+        units, digest = self._nvidia.multiprocessors, info.ref.digest
+        return calibrated(estimate, self._calibration, machine.gpus, units, runtime=runtime, usual=usual, digest=digest)
 
 
 def _setting(info: ModelInfo, context: int, kv_type: str, slots: int) -> Setting:
     """How it would be loaded; what was asked to be different for this contestant goes first."""
-    runtime: Runtime = EMBEDDED if info.ref.endpoint in _EMBEDDED_ENDPOINTS else SERVER
-    return Setting(info.variant.context or context, info.variant.kv_type or kv_type, slots, runtime)
+    return Setting(info.variant.context or context, info.variant.kv_type or kv_type, slots, _runtime(info)[1])
+
+
+def _runtime(info: ModelInfo) -> tuple[str, Runtime]:
+    """What runs it, by the name that its loads are kept under, and how."""
+    if info.ref.endpoint in _EMBEDDED_ENDPOINTS:
+        return EMBEDDED_RUNTIME, EMBEDDED
+    return info.ref.endpoint, SERVER
 
 
 def _with_ram(gpu: Gpu, host: Host) -> Gpu:

@@ -24,7 +24,7 @@ from arena.core.rounds import Answer, Outcome, Round, RoundState
 from arena.core.text import storable
 from arena.core.votes import Kind, Vote
 from arena.store import rows
-from arena.store.counting import LedgerCounts
+from arena.store.loads import LedgerLoads
 from arena.store.owner import in_good_hands, owner
 from arena.store.reading import SEALED, HistoryLine
 
@@ -44,7 +44,7 @@ WHERE excluded.slug <> '' AND (slug, title, tags, language)
 """
 
 
-class SqliteLedger(LedgerCounts):
+class SqliteLedger(LedgerLoads):
     """The Ledger of core.ports in one SQLite file. Close it, or use it as a context manager."""
 
     @property

@@ -49,6 +49,12 @@ def m004_contestants(db: Database) -> None:
     renew_fingerprints(db.conn)
 
 
+@ARENA()
+def m005_loads(db: Database) -> None:
+    """What models took when they were loaded, beside what was predicted."""
+    db.executescript(schema.LOADS)
+
+
 def apply(conn: sqlite3.Connection) -> None:
     """Run the steps that are missing, all in the open transaction, which must hold the write lock."""
     # Plugins of sqlite-utils may add functions to a connection; nothing of them belongs here.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 SET = "arena"
 """The name of this schema among the migrations of a file."""
-STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants")
+STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants", "m005_loads")
 """Every step, in order. Their number is the file's `user_version`."""
 APPLICATION_ID = 0x6172656E
 """`aren`, in the header of the file: `file arena.db` can tell what it is."""
@@ -241,4 +241,29 @@ SELECT round, label, model, quantization, fingerprint, prompt_tokens, out_tokens
     ttft_ms, ttfa_ms, e2e_ms, max_gap_ms, token_source
 FROM answers_revealed
 WHERE outcome IN ('answered', 'truncated') AND cold = 0 AND contended = 0 AND cached = 0;
+"""
+
+# What models took of a device when they were loaded. No row names a round, yet the order of loads may tell who answered
+# first: it is shown through `open_loads` of the ledger alone.
+LOADS = """
+CREATE TABLE loads (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    device TEXT NOT NULL,
+    device_name TEXT NOT NULL,
+    runtime TEXT NOT NULL,
+    build TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    context INTEGER NOT NULL,
+    kv_type TEXT NOT NULL,
+    gpu_layers INTEGER NOT NULL,
+    predicted_bytes INTEGER NOT NULL,
+    predicted_sigma_bytes INTEGER NOT NULL,
+    method TEXT NOT NULL,
+    measured_bytes INTEGER NOT NULL,
+    buffers_bytes INTEGER NOT NULL
+) STRICT;
+CREATE INDEX loads_at ON loads(at);
 """

@@ -38,8 +38,11 @@ class Runtime:
 
 SERVER = Runtime()
 """llama-server, and Ollama since 0.30, which starts it."""
-EMBEDDED = Runtime(batch=512, all_logits=True)
-"""`llama_cpp.Llama(path, n_ctx=..., flash_attn=True, swa_full=False)`, as the worker of arena calls it; 0.3.36."""
+EMBEDDED = Runtime(batch=512)
+"""`llama_cpp.Llama(path, n_ctx=..., flash_attn=True, swa_full=False)`, as the worker of arena calls it: 0.3.36, told to
+reserve the logits of one token."""
+EMBEDDED_AS_IT_COMES = Runtime(batch=512, all_logits=True)
+"""The same without being told: hundreds of MiB more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Estimate(Protocol):
 
     @property
     def method(self) -> str:
-        """How it is known: `header`, `catalogue`."""
+        """How it is known: `exact`, `header`, `catalogue`."""
         ...
 
     @property

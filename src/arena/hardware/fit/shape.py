@@ -27,6 +27,8 @@ _WINDOW_PATTERNS: dict[str, tuple[int, bool]] = {
     "plamo3": (8, False),
     "modern-bert": (3, True),
 }
+# Where the file gives no window. Llama 4's is not that of the file.
+_WINDOWS = {"gemma2": 4096, "llama4": 8192, "exaone4": 4096}
 # Recurrent in every n-th layer but the last, where the file names no layers.
 _FULL_ATTENTION_INTERVAL = {"qwen3next": 4, "qwen35": 4, "qwen35moe": 4}
 _ON_HOST = ("token_embd.", "per_layer_token_embd.", "position_embd.", "token_types.")
@@ -52,6 +54,7 @@ class Layer:
 class Shape:
     """Everything that the formulas ask."""
 
+    architecture: str
     layers: tuple[Layer, ...]
     window: int
     """Tokens of the sliding window, 0 without one."""
@@ -61,12 +64,22 @@ class Shape:
     heads: int
     head_width: int
     feed_forward: int
+    """The widest dense feed-forward network; 0 where there is none."""
+    gated: bool
+    """It has a gate beside it, and multiplies by it."""
     experts_used: int
     """Per token; 0 for a dense model."""
     expert_feed_forward: int
+    gated_experts: bool
     vocabulary: int
     hybrid: bool
     """Has state-space layers."""
+    attends: bool
+    """Has layers with attention."""
+    beside: int
+    """Numbers per token that stay alive in every layer, besides the usual rows."""
+    beside_state: int
+    """Numbers per token that are alive at once in a state-space layer."""
     widest_values: int
     """The largest `values` of any layer."""
     host_weights: int
@@ -86,13 +99,15 @@ class Shape:
         return layers + self.host_weights + self.output_weights - (self.token_table if self.tied else 0)
 
 
-class _Fields:
+class Fields:
     """Numbers of a header, held against nonsense."""
 
     def __init__(self, header: GgufHeader) -> None:
+        """Its metadata is all that is looked at."""
         self._header = header
 
     def fault(self, what: str) -> ArenaError:
+        """What to raise: the header of that file ... `what`."""
         name = clean_line(self._header.path.name)
         return ArenaError(f"The header of '{name}' {what}.", "Without that nobody can say what it needs.")
 
@@ -125,7 +140,7 @@ class _Fields:
 
 def shape_of(header: GgufHeader) -> Shape:
     """Read the shape. Raises ArenaError when the header leaves out what is needed, or gives nonsense."""
-    fields = _Fields(header)
+    fields = Fields(header)
     if not header.architecture or not header.tensors:
         raise fields.fault("names no architecture" if header.tensors else "lists no weights")
     blocks = fields.number("block_count")
@@ -140,7 +155,7 @@ def shape_of(header: GgufHeader) -> Shape:
     table = tensors.get("token_embd.weight")
     weights, host, output = _weights(header)
     tied = "output.weight" not in tensors
-    windowed = _windowed(header, fields, count)
+    windowed = windowed_layers(header, fields, count)
     caches = _caches(header, fields, windowed, heads, head_width)
     states = _states(header, fields, count, embedding)
     # in a hybrid a layer has either a state or a cache; only Falcon-H1 has both in each
@@ -151,16 +166,22 @@ def shape_of(header: GgufHeader) -> Shape:
     )
     return Shape(
         layers=layers,
-        window=fields.number("attention.sliding_window", 0) if any(windowed) else 0,
+        architecture=header.architecture,
+        window=window_of(header, fields) if any(windowed) else 0,
         trained=header.context_length,
         embedding=embedding,
         heads=heads,
         head_width=head_width,
-        feed_forward=fields.number("feed_forward_length", 0),
+        feed_forward=_inputs_of(header, ".ffn_down.weight"),
+        gated=any(".ffn_gate.weight" in tensor.name for tensor in header.tensors) or _is_doubled(header),
         experts_used=fields.number("expert_used_count", 0),
-        expert_feed_forward=fields.number("expert_feed_forward_length", 0),
+        expert_feed_forward=_inputs_of(header, ".ffn_down_exps.weight"),
+        gated_experts=any(".ffn_gate_" in tensor.name and "_exps" in tensor.name for tensor in header.tensors),
         vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
         hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
+        attends=any(layer.keys for layer in layers),
+        beside=_beside(header.architecture, fields, count, heads * head_width),
+        beside_state=_beside_state(header.architecture, fields, embedding),
         widest_values=max(values for _, values in caches),
         host_weights=host,
         output_weights=output + (table.bytes if table and tied else 0),
@@ -168,6 +189,38 @@ def shape_of(header: GgufHeader) -> Shape:
         token_table=table.bytes if table else 0,
         largest_tensor=max(tensor.bytes for tensor in header.tensors),
     )
+
+
+def _beside(arch: str, fields: Fields, count: int, queries: int) -> int:
+    """Of Gemma 3n and the smaller ones of Gemma 4: the embedding that each layer has of its own."""
+    per_layer = fields.number("embedding_length_per_layer_input", 256 if arch == "gemma3n" else 0)
+    return per_layer * count + queries if per_layer else 0
+
+
+def _beside_state(arch: str, fields: Fields, embedding: int) -> int:
+    """Mamba 2 splits one wide projection, convolves a part of it and scans; a delta net convolves Q, K and V."""
+    inner, state = fields.number("ssm.inner_size", 0), fields.number("ssm.state_size", 0)
+    convolved = inner + 2 * fields.number("ssm.group_count", 0) * state
+    if not inner:
+        return 0
+    if arch in _FULL_ATTENTION_INTERVAL:
+        return 3 * convolved + 3 * embedding
+    if arch == "mamba":
+        return 6 * inner + embedding
+    projected = inner + convolved + fields.number("ssm.time_step_rank", 0)
+    rows = {"mamba2": 1, "falcon-h1": 1, "nemotron_h": 1}.get(arch, 3)
+    return projected + 2 * convolved + 2 * inner + rows * embedding
+
+
+def _inputs_of(header: GgufHeader, suffix: str) -> int:
+    """How many numbers the widest matrix of that name takes in."""
+    return max((tensor.dims[0] for tensor in header.tensors if tensor.name.endswith(suffix)), default=0)
+
+
+def _is_doubled(header: GgufHeader) -> bool:
+    """Gate and up projection are one matrix."""
+    outputs = max((tensor.dims[-1] for tensor in header.tensors if tensor.name.endswith(".ffn_up.weight")), default=0)
+    return outputs > _inputs_of(header, ".ffn_down.weight") > 0
 
 
 def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int]:
@@ -187,7 +240,7 @@ def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int]:
 
 
 def _caches(
-    header: GgufHeader, fields: _Fields, windowed: tuple[bool, ...], heads: int, head_width: int
+    header: GgufHeader, fields: Fields, windowed: tuple[bool, ...], heads: int, head_width: int
 ) -> tuple[tuple[int, int], ...]:
     """Numbers of K and of V per cell, for each layer; (0, 0) for a layer that uses another's cache."""
     count = len(windowed)
@@ -207,10 +260,19 @@ def _caches(
     return tuple(found)
 
 
-def _windowed(header: GgufHeader, fields: _Fields, count: int) -> tuple[bool, ...]:
+def window_of(header: GgufHeader, fields: Fields) -> int:
+    """Tokens of the sliding window; 0 without one."""
+    arch = header.architecture
+    if arch == "phi3" or (arch == "exaone4" and fields.number("block_count") != 64):
+        return 0
+    found = fields.number("attention.sliding_window", _WINDOWS.get(arch, 0))
+    return _WINDOWS[arch] if arch == "llama4" and found else found
+
+
+def windowed_layers(header: GgufHeader, fields: Fields, count: int) -> tuple[bool, ...]:
     """Which layers see a sliding window."""
     key, arch = "attention.sliding_window_pattern", header.architecture
-    if arch == "phi3" or not fields.number("attention.sliding_window", 0):
+    if not window_of(header, fields):
         return (False,) * count
     if fields.has_list(key):
         return tuple(bool(item) for item in fields.per_layer(key, count, 0))
@@ -221,7 +283,7 @@ def _windowed(header: GgufHeader, fields: _Fields, count: int) -> tuple[bool, ..
     return tuple(i % period != 0 if dense_first else i % period < period - 1 for i in range(count))
 
 
-def _states(header: GgufHeader, fields: _Fields, count: int, embedding: int) -> tuple[int, ...]:
+def _states(header: GgufHeader, fields: Fields, count: int, embedding: int) -> tuple[int, ...]:
     """Bytes of recurrent state per slot, for each layer. It is kept in 32-bit floats whatever the cache's type."""
     inner, state = fields.number("ssm.inner_size", 0), fields.number("ssm.state_size", 0)
     conv, groups = fields.number("ssm.conv_kernel", 0), fields.number("ssm.group_count", 0)
@@ -234,12 +296,14 @@ def _states(header: GgufHeader, fields: _Fields, count: int, embedding: int) -> 
         numbers = max(0, conv - 1) * (inner + 2 * groups * state) + state * inner
     else:
         return (0,) * count
-    return tuple(4 * numbers if there else 0 for there in _recurrent(header, fields, count))
+    return tuple(4 * numbers if there else 0 for there in recurrent_layers(header, fields, count))
 
 
-def _recurrent(header: GgufHeader, fields: _Fields, count: int) -> tuple[bool, ...]:
-    """Which layers of a model with recurrent state have one."""
+def recurrent_layers(header: GgufHeader, fields: Fields, count: int) -> tuple[bool, ...]:
+    """Which layers have recurrent state."""
     arch = header.architecture
+    if not any(fields.number(key, 0) for key in ("ssm.inner_size", "shortconv.l_cache", "wkv.head_size")):
+        return (False,) * count
     if fields.has_list("attention.recurrent_layers"):
         return tuple(bool(item) for item in fields.per_layer("attention.recurrent_layers", count, 0))
     interval = fields.number("full_attention_interval", _FULL_ATTENTION_INTERVAL.get(arch, 0))

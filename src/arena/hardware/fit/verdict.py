@@ -2,118 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from arena.core.machine import GIB, MIB, FitParts, Fits, FitVerdict, Gpu, Machine
-from arena.hardware.fit.estimate import CELL_STEP, Estimate, Need, Setting
-from arena.hardware.host import SHARES_RAM
-
-HEADROOM_BYTES, HEADROOM_SHARE = 256 * MIB, 0.02
-"""Left free on every device: the larger of the two."""
-SHARED_HEADROOM_BYTES, SHARED_HEADROOM_SHARE = 4 * GIB, 0.08
-"""Left free where the GPU has no memory of its own: the system lives in the same memory."""
-UNTRAINED_LIMIT = 131_072
-"""How far a longest context is looked for where a model does not say what it was trained for, in tokens."""
+from arena.core.machine import FitParts, Fits, FitVerdict, Machine
+from arena.hardware.fit.devices import UNTRAINED_LIMIT, Device, gpus_of, grade, longest, ram, roomiest
+from arena.hardware.fit.estimate import Estimate, Need, Setting
+from arena.hardware.fit.split import split
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """Where a model could go."""
+class Place:
+    """A model on a device, or cut over several."""
 
-    name: str
-    """`gpu 0`, `ram`."""
+    device: str
+    """`gpu 0`, `gpu 0+1`, `ram`."""
+    need: Need
+    """On all of them together."""
     free_bytes: int
-    usable_bytes: int
-    """Free, less what is left for others. May be negative."""
-    gpu: Gpu | None = None
-    multiprocessors: int | None = None
-
-    @property
-    def shared(self) -> bool:
-        """A GPU without memory of its own."""
-        return self.gpu is not None and SHARES_RAM in self.gpu.note
-
-    def need(self, estimate: Estimate, setting: Setting) -> Need:
-        """What the whole model takes here."""
-        if self.gpu is None:
-            return estimate.in_ram(setting)
-        on_gpu = estimate.on_gpu(setting, multiprocessors=self.multiprocessors)
-        if not self.shared:
-            return on_gpu
-        # the token table and the process itself lie in the same memory
-        in_ram = estimate.in_ram(setting)
-        parts = replace(in_ram.parts, overhead=in_ram.parts.overhead + on_gpu.parts.overhead)
-        return Need(parts, max(in_ram.sigma_bytes, on_gpu.sigma_bytes))
-
-
-def usable(gpu: Gpu) -> int | None:
-    """Bytes that a model may take on that GPU; None where the driver does not say what is free."""
-    if gpu.free_bytes is None:
-        return None
-    shared = SHARES_RAM in gpu.note
-    least, share = (SHARED_HEADROOM_BYTES, SHARED_HEADROOM_SHARE) if shared else (HEADROOM_BYTES, HEADROOM_SHARE)
-    return gpu.free_bytes - max(least, int(share * (gpu.total_bytes or 0)))
-
-
-def roomiest_gpu(machine: Machine, multiprocessors: Mapping[str, int] | None = None) -> Device | None:
-    """The GPU with most usable memory. `multiprocessors`: how many each has, by uuid, where that is known."""
-    best: Device | None = None
-    for gpu in machine.gpus:
-        room = usable(gpu)
-        if room is not None and gpu.free_bytes is not None and (best is None or room > best.usable_bytes):
-            known = (multiprocessors or {}).get(gpu.uuid)
-            best = Device(f"gpu {gpu.index}", gpu.free_bytes, room, gpu, known)
-    return best
-
-
-def ram(machine: Machine) -> Device:
-    """The RAM of that machine."""
-    headroom = max(HEADROOM_BYTES, int(HEADROOM_SHARE * machine.ram_total_bytes))
-    return Device("ram", machine.ram_free_bytes, machine.ram_free_bytes - headroom)
-
-
-def grade(need: Need, usable_bytes: int) -> Fits:
-    """FITS when it fits with two standard deviations to spare, TIGHT within two of them, else NO."""
-    if need.sure_bytes <= usable_bytes:
-        return Fits.FITS
-    return Fits.TIGHT if need.parts.total - 2 * need.sigma_bytes < usable_bytes else Fits.NO
-
-
-def longest(limit: int, fits: Callable[[int], bool]) -> int:
-    """The longest context up to `limit` that fits, in steps of 256 tokens; 0 when none does.
-
-    `fits` must not become true again for longer contexts.
-    """
-    if fits(limit):
-        return limit
-    low, high = 0, -(-limit // CELL_STEP)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle * CELL_STEP) else (low, middle)
-    return low * CELL_STEP
+    """Of all of them together."""
 
 
 def judge(
     model: str, estimate: Estimate, machine: Machine, setting: Setting, multiprocessors: Mapping[str, int] | None = None
 ) -> FitVerdict:
-    """The verdict for one model alone on that machine: on its roomiest GPU, else in parts, else in RAM."""
+    """The verdict for one model alone on that machine: on one GPU, else cut over several, else in parts, else in RAM.
+
+    `multiprocessors`: how many each GPU has, by uuid, where that is known.
+    """
     setting = replace(setting, context=min(setting.context, estimate.trained or setting.context))
-    gpu, memory = roomiest_gpu(machine, multiprocessors), ram(machine)
-    layers = 0
+    gpus, memory = gpus_of(machine, multiprocessors), ram(machine)
+    gpu, layers = roomiest(gpus), 0
     if gpu is not None:
-        verdict = grade(gpu.need(estimate, setting), gpu.usable_bytes)
-        if verdict is not Fits.NO:
-            return _verdict(model, estimate, setting, gpu, verdict, estimate.layers)
+        verdict, place = _on_gpus(estimate, setting, gpus)
+        if place is not None:
+            return _verdict(model, estimate, setting, place, verdict, estimate.layers, gpus)
         if not gpu.shared:
             layers = _layers_that_fit(estimate, setting, gpu)
             if layers and grade(estimate.in_ram(setting, gpu_layers=layers), memory.usable_bytes) is not Fits.NO:
-                return _verdict(model, estimate, setting, gpu, Fits.PARTIAL, layers if estimate.layers else None)
+                known = layers if estimate.layers else None
+                return _verdict(model, estimate, setting, _whole(estimate, setting, gpu), Fits.PARTIAL, known, gpus)
     verdict = grade(memory.need(estimate, setting), memory.usable_bytes)
     verdict = Fits.CPU if verdict is Fits.FITS else verdict
+    none = None if gpu is None else 0
     # what fits nowhere is held against the larger of the two
-    held = gpu if gpu is not None and verdict is Fits.NO and gpu.usable_bytes > memory.usable_bytes else memory
-    return _verdict(model, estimate, setting, held, verdict, None if gpu is None else 0)
+    if gpu is not None and verdict is Fits.NO and gpu.usable_bytes > memory.usable_bytes:
+        return _verdict(model, estimate, setting, _whole(estimate, setting, gpu), verdict, none, gpus)
+    return _verdict(model, estimate, setting, _whole(estimate, setting, memory), verdict, none, (memory,))
 
 
 def unknown(model: str, context: int) -> FitVerdict:
@@ -121,27 +56,63 @@ def unknown(model: str, context: int) -> FitVerdict:
     return FitVerdict(model, Fits.UNKNOWN, None, None, None, FitParts(), "", context, None, None)
 
 
+def surely_fits(estimate: Estimate, setting: Setting, devices: tuple[Device, ...]) -> bool:
+    """Whether the whole model fits on one of the devices or cut over the GPUs among them, with two deviations."""
+    if any(device.need(estimate, setting).sure_bytes <= device.usable_bytes for device in devices):
+        return True
+    return split(estimate, setting, [(device, device.usable_bytes) for device in devices]) is not None
+
+
+def longest_context(estimate: Estimate, setting: Setting, devices: tuple[Device, ...], limit: int) -> int:
+    """The longest context up to `limit` with which it surely fits there, in tokens; 0 when none does."""
+    return longest(limit, lambda context: surely_fits(estimate, replace(setting, context=context), devices))
+
+
+def _on_gpus(estimate: Estimate, setting: Setting, gpus: tuple[Device, ...]) -> tuple[Fits, Place | None]:
+    """The best place for the whole model: what surely fits goes before what is tight, one GPU before several."""
+    needs = [(device, device.need(estimate, setting)) for device in gpus]
+    best, need = max(needs, key=lambda each: each[0].usable_bytes - each[1].sure_bytes)
+    on_one = grade(need, best.usable_bytes)
+    place = Place(best.name, need, best.free_bytes)
+    if on_one is Fits.FITS:
+        return on_one, place
+    rooms = [(device, device.usable_bytes) for device in gpus]
+    for verdict, sigmas in ((Fits.FITS, 2.0), (Fits.TIGHT, -2.0)):
+        if on_one is verdict:
+            return on_one, place
+        cut = split(estimate, setting, rooms, sigmas=sigmas)
+        if cut is not None:
+            return verdict, Place(cut.name, cut.need, sum(device.free_bytes for device in cut.devices))
+    return Fits.NO, None
+
+
+def _whole(estimate: Estimate, setting: Setting, device: Device) -> Place:
+    return Place(device.name, device.need(estimate, setting), device.free_bytes)
+
+
 def _verdict(
-    model: str, estimate: Estimate, setting: Setting, device: Device, verdict: Fits, gpu_layers: int | None
+    model: str,
+    estimate: Estimate,
+    setting: Setting,
+    place: Place,
+    verdict: Fits,
+    gpu_layers: int | None,
+    devices: tuple[Device, ...],
 ) -> FitVerdict:
-    need = device.need(estimate, setting)
+    """`devices`: those that a longer context is looked for on."""
     limit = estimate.trained or max(setting.context, UNTRAINED_LIMIT)
-
-    def fits(context: int) -> bool:
-        return device.need(estimate, replace(setting, context=context)).sure_bytes <= device.usable_bytes
-
     return FitVerdict(
         model=model,
         verdict=verdict,
-        need_bytes=need.parts.total,
-        free_bytes=device.free_bytes,
-        sigma_bytes=need.sigma_bytes,
-        parts=need.parts,
+        need_bytes=place.need.parts.total,
+        free_bytes=place.free_bytes,
+        sigma_bytes=place.need.sigma_bytes,
+        parts=place.need.parts,
         method=estimate.method,
         context=setting.context,
-        max_context=longest(limit, fits),
+        max_context=longest_context(estimate, setting, devices, limit),
         gpu_layers=gpu_layers,
-        device=device.name,
+        device=place.device,
     )
 
 
@@ -153,9 +124,15 @@ def _layers_that_fit(estimate: Estimate, setting: Setting, gpu: Device) -> int:
     if estimate.layers is None:
         need = gpu.need(estimate, setting)
         return int(need.parts.total / 2 + need.sigma_bytes <= gpu.usable_bytes)
-    low, high = 0, estimate.layers
+    return layers_on(estimate, setting, gpu, sigmas=1)
+
+
+def layers_on(estimate: Estimate, setting: Setting, gpu: Device, *, sigmas: int) -> int:
+    """The most layers short of all that the GPU can take with so many deviations to spare; 0 where they are unknown."""
+    low, high = 0, estimate.layers or 1
     while high - low > 1:
         middle = (low + high) // 2
         need = estimate.on_gpu(setting, gpu_layers=middle, multiprocessors=gpu.multiprocessors)
-        low, high = (middle, high) if need.parts.total + need.sigma_bytes <= gpu.usable_bytes else (low, middle)
+        fits = need.parts.total + sigmas * need.sigma_bytes <= gpu.usable_bytes
+        low, high = (middle, high) if fits else (low, middle)
     return low

@@ -61,6 +61,4 @@ class BoardScreen(ArenaScreen):
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        machine = await wrap_future(self.arena.watch.machine())
-        fits = await wrap_future(self.arena.watch.fits(self._infos, machine))
-        self.query_one(HardwarePanel).show(machine, fits)
+        self.query_one(HardwarePanel).show(*await wrap_future(self.arena.watch.overview(self._infos)))

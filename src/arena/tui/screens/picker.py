@@ -11,18 +11,28 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, SelectionList, Static
-from textual.widgets.selection_list import Selection
+from textual.widgets import Footer, OptionList, Static
+from textual.widgets.option_list import Option
 
 from arena.core.endpoints import down
+from arena.core.fit import Together, TogetherVerdict
 from arena.core.machine import FitVerdict, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line, clean_name
 from arena.core.variants import Variant
 from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.variant import VariantScreen
+from arena.tui.widgets.hardware_panel import STATES
 from arena.wiring import Arena
 
+_WIDE = 80
+_TOLD = 14
+_TOGETHER = {
+    TogetherVerdict.FITS: "together",
+    TogetherVerdict.SWAPS: "Ollama swaps",
+    TogetherVerdict.NO: "in turn",
+    TogetherVerdict.UNKNOWN: "",
+}
 _MORE = "More: p fetches one, a .gguf path with `arena -m FILE.gguf`, gguf_folders and [endpoints.NAME] in the config."
 
 
@@ -41,8 +51,8 @@ class PickerScreen(ModalScreen[Choice | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", priority=True, id="picker.mark"),
         Binding("enter", "take", "Take these", priority=True, id="picker.take"),
-        Binding("2", "seats(2)", "2 a round", id="picker.two"),
-        Binding("3", "seats(3)", "3 a round", id="picker.three"),
+        Binding("2", "seats(2)", "Two", tooltip="Two of them sit in each round", id="picker.two"),
+        Binding("3", "seats(3)", "Three", tooltip="Three of them sit in each round", id="picker.three"),
         Binding("p", "pull", "Fetch", tooltip="Fetch a model through Ollama", id="picker.pull"),
         Binding("v", "variant", "Settings", tooltip="The same model with other settings", id="picker.variant"),
         Binding("escape", "dismiss(None)", "Back", id="picker.back"),
@@ -53,16 +63,18 @@ class PickerScreen(ModalScreen[Choice | None]):
         super().__init__()
         self._arena = arena
         self._seats = choice.seats
-        self._chosen = {_key(info) for info in choice.infos}
+        self._chosen = [_key(info) for info in choice.infos]
         self._variants = [info for info in choice.infos if info.variant != Variant()]
         self._infos: dict[str, ModelInfo] = {}
+        self._fits: dict[str, FitVerdict] = {}
+        self._beside: dict[str, Together] = {}
         self._hint = "Looking for models…"
 
     def compose(self) -> ComposeResult:
         """Title, list, hint."""
         with Vertical(id="picker", classes="dialog"):
             yield Static(markup=False, id="picker-title")
-            yield SelectionList[str](id="models")
+            yield OptionList(id="models", markup=False)
             yield Static(markup=False, id="picker-hint")
         yield Footer(show_command_palette=False)
 
@@ -71,6 +83,10 @@ class PickerScreen(ModalScreen[Choice | None]):
         self._draw()
         self._look_again()
 
+    def on_resize(self) -> None:
+        """Use the width there is."""
+        self._draw_rows()
+
     def _look_again(self) -> None:
         self.run_worker(self._look(), group="look", exclusive=True)
 
@@ -78,18 +94,38 @@ class PickerScreen(ModalScreen[Choice | None]):
         reached = await wrap_future(self._arena.lineup.reach())
         infos = [info for found in reached for info in found.infos] + self._variants
         fits = await wrap_future(self._arena.watch.fits(infos))
-        listing = self.query_one("#models", SelectionList)
-        at = listing.highlighted or 0
-        chosen = {*self._chosen, *listing.selected}
-        listing.clear_options()
+        at = self._list.highlighted or 0
         self._infos = {_key(info): info for info in infos}
-        for info, fit in zip(infos, fits, strict=True):
-            key = _key(info)
-            listing.add_option(Selection(_row(info, fit), key, key in chosen, disabled=bool(info.note)))
-        listing.highlighted = min(at, len(infos) - 1) if infos else None
+        self._fits = dict(zip(map(_key, infos), fits, strict=True))
+        self._list.clear_options()
+        self._list.add_options(Option("", key, disabled=bool(info.note)) for key, info in self._infos.items())
+        self._list.highlighted = min(at, len(infos) - 1) if infos else None
         broken = [f"{info.ref}: {info.note}" for info in infos if info.note]
         self._hint = "\n".join([*broken[:2], *down(reached), _MORE])
         self._draw()
+        self._draw_rows()
+        self._compare()
+
+    def _compare(self) -> None:
+        """Ask what fits next to what is chosen."""
+        self.run_worker(self._look_beside(), group="beside", exclusive=True)
+
+    async def _look_beside(self) -> None:
+        chosen = [self._infos[key] for key in self._chosen if key in self._infos]
+        infos = list(self._infos.values())
+        found = await wrap_future(self._arena.watch.beside(infos, chosen, self._seats))
+        self._beside = {key: each for key, each in zip(self._infos, found, strict=True) if each is not None}
+        self._draw_rows()
+
+    @property
+    def _list(self) -> OptionList:
+        return self.query_one("#models", OptionList)
+
+    def _draw_rows(self) -> None:
+        width = max(40, self._list.size.width - 4)
+        for key, info in self._infos.items():
+            row = _row(info, self._fits[key], self._beside.get(key), width, marked=key in self._chosen)
+            self._list.replace_option_prompt(key, row)
 
     def _draw(self) -> None:
         title = ("Contestants", "bold"), (f"    {self._seats} of the marked ones sit in each round", "$text-muted")
@@ -97,16 +133,27 @@ class PickerScreen(ModalScreen[Choice | None]):
         lines = [Content.styled(clean_line(line, 300), "$text-muted") for line in self._hint.split("\n")]
         self.query_one("#picker-hint", Static).update(Content("\n").join(lines))
 
+    @property
+    def _under_cursor(self) -> str | None:
+        at = self._list.highlighted
+        return None if at is None else self._list.get_option_at_index(at).id
+
     def action_mark(self) -> None:
         """Mark or unmark the model under the cursor."""
-        listing = self.query_one("#models", SelectionList)
-        if listing.highlighted is not None:
-            listing.toggle(listing.get_option_at_index(listing.highlighted))
+        key = self._under_cursor
+        if key is not None:
+            if key in self._chosen:
+                self._chosen.remove(key)
+            else:
+                self._chosen.append(key)
+            self._draw_rows()
+            self._compare()
 
     def action_seats(self, seats: int) -> None:
         """Set how many sit in a round."""
         self._seats = seats
         self._draw()
+        self._compare()
 
     def action_pull(self) -> None:
         """Fetch a model."""
@@ -114,25 +161,24 @@ class PickerScreen(ModalScreen[Choice | None]):
 
     def action_variant(self) -> None:
         """Add the model under the cursor with other settings."""
-        listing = self.query_one("#models", SelectionList)
-        if listing.highlighted is not None:
-            info = self._infos[listing.get_option_at_index(listing.highlighted).value]
-            self.app.push_screen(VariantScreen(info), self._varied)
+        key = self._under_cursor
+        if key is not None:
+            self.app.push_screen(VariantScreen(self._infos[key]), self._varied)
 
     def _fetched(self, info: ModelInfo | None) -> None:
         if info is not None:
-            self._chosen.add(_key(info))
+            self._chosen.append(_key(info))
         self._look_again()
 
     def _varied(self, info: ModelInfo | None) -> None:
         if info is not None and _key(info) not in self._infos:
             self._variants.append(info)
-            self._chosen.add(_key(info))
+            self._chosen.append(_key(info))
             self._look_again()
 
     def action_take(self) -> None:
         """Take the marked ones."""
-        marked = [self._infos[name] for name in self.query_one("#models", SelectionList).selected]
+        marked = [info for key, info in self._infos.items() if key in self._chosen]
         if len(marked) < 2:
             self.app.notify("Mark at least two models with space.", severity="warning", markup=False)
             return
@@ -144,15 +190,31 @@ def _key(info: ModelInfo) -> str:
     return f"{info} {info.location}"
 
 
-def _row(info: ModelInfo, fit: FitVerdict) -> Content:
-    parameters = "" if info.parameters is None else _count(info.parameters)
-    name = clean_name(str(info), 36)
-    name += " " * (36 - Content(name).cell_length)
-    facts = f"{parameters:>7}  {clean_line(info.quantization, 8):<8}  {human_bytes(info.size_bytes):>9}"
-    state = fit.verdict.value if info.local else "elsewhere"
+def _row(info: ModelInfo, fit: FitVerdict, beside: Together | None, width: int, *, marked: bool) -> Content:
+    """A mark, the name, what is known of the model, and what fits, as far as the width goes."""
+    state, style = STATES[fit.verdict] if info.local else ("elsewhere", "$text-muted")
+    facts = f"{clean_line(info.quantization, 8):<8} {human_bytes(info.size_bytes):>9}  "
+    if width >= _WIDE:
+        facts = f"{'' if info.parameters is None else _count(info.parameters):>7}  {facts}"
+    told = _beside(beside) if beside is not None and info.local else ""
+    end = f"{state:<10}{told:<{_TOLD}}"
+    room = max(8, width - len(facts) - len(end) - 3)
+    name = clean_name(str(info), room)
+    name += " " * (room - Content(name).cell_length)
     return Content.assemble(
-        (name, "bold"), (facts, "$text-muted"), f"   {state}", ("  loaded" if info.resident_bytes else "", "$success")
+        ("● " if marked else "○ ", "$accent" if marked else "$text-muted"),
+        (name, "bold" if marked else ""),
+        (f" {facts}", "$text-muted"),
+        (f"{state:<10}", style),
+        (told, "$text-muted"),
     )
+
+
+def _beside(found: Together) -> str:
+    """What happens when it is played with the marked ones."""
+    if found.verdict is TogetherVerdict.CONTEXT:
+        return f"both at {found.max_context or 0:,}"
+    return _TOGETHER[found.verdict]
 
 
 def _count(parameters: int) -> str:

@@ -348,8 +348,13 @@ class RoundScreen(ArenaScreen):
     # The rest
 
     def action_models(self) -> None:
-        """Choose contestants."""
-        self.app.push_screen(PickerScreen(self.arena, self._choice), self._chosen)
+        """Choose contestants, once it is known who they are now."""
+        self.background(self._open_picker(), "picker")
+
+    async def _open_picker(self) -> None:
+        await self._found.wait()
+        if isinstance(self.app.screen, RoundScreen) and self.phase not in BLIND:
+            self.app.push_screen(PickerScreen(self.arena, self._choice), self._chosen)
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
@@ -386,6 +391,4 @@ class RoundScreen(ArenaScreen):
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        machine = await wrap_future(self.arena.watch.machine())
-        fits = await wrap_future(self.arena.watch.fits(self._choice.infos, machine))
-        self.query_one(HardwarePanel).show(machine, fits)
+        self.query_one(HardwarePanel).show(*await wrap_future(self.arena.watch.overview(self._choice.infos)))

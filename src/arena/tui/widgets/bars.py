@@ -21,7 +21,10 @@ def interval_bar(low: float, score: float, high: float, scale: tuple[float, floa
     )
 
 
-def fill_bar(share: float, width: int) -> Content:
-    """A bar filled to `share` (0 to 1)."""
+def fill_bar(share: float, width: int, more: float = 0.0) -> Content:
+    """A bar filled to `share` (0 to 1), and dashed for what `more` would fill."""
     filled = round(min(1.0, max(0.0, share)) * width)
-    return Content.assemble(("━" * filled, "$primary"), ("━" * (width - filled), "$panel-lighten-2"))
+    dashed = min(width - filled, max(1, round(more * width)) if more > 0 else 0)
+    return Content.assemble(
+        ("━" * filled, "$primary"), ("╍" * dashed, "$accent"), ("─" * (width - filled - dashed), "$panel-lighten-2")
+    )

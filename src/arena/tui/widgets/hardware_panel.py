@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets import Static
 
+from arena.core.fit import Together, TogetherVerdict
 from arena.core.machine import Fits, FitVerdict, Gpu, Machine, human_bytes
 from arena.core.text import clean_line, clean_name
 from arena.tui.widgets.bars import fill_bar
 
-_WORDS = {
+STATES = {
     Fits.FITS: ("fits", "$success"),
     Fits.TIGHT: ("tight", "$warning"),
     Fits.PARTIAL: ("in part", "$warning"),
@@ -29,13 +30,14 @@ class HardwarePanel(Static):
         super().__init__(markup=False, id=id, classes="side-panel")
         self._machine: Machine | None = None
         self._fits: Sequence[FitVerdict] = ()
+        self._together: Together | None = None
         self._sealed = False
         self._drawn = ""
 
-    def show(self, machine: Machine, fits: Sequence[FitVerdict]) -> None:
-        """Show readings. While sealed they are ignored: a model-sized step in memory would tell a name."""
+    def show(self, machine: Machine, fits: Sequence[FitVerdict], together: Together | None = None) -> None:
+        """Show readings, and what the contestants would take. While sealed they are ignored: a model-sized step in memory would tell a name."""
         if not self._sealed:
-            self._machine, self._fits = machine, fits
+            self._machine, self._fits, self._together = machine, fits, together
             self._draw()
 
     def seal(self) -> None:
@@ -57,50 +59,85 @@ class HardwarePanel(Static):
             return
         width = max(20, self.size.width)
         lines = [Content.styled("HARDWARE", "bold $text-muted"), Content("")]
+        planned = {} if self._sealed else _planned(self._fits, self._together)
         for gpu in self._machine.gpus:
-            lines += _gpu(gpu, width)
+            lines += _gpu(gpu, planned.get(f"gpu {gpu.index}", 0), width, sealed=self._sealed)
         if not self._machine.gpus:
             lines.append(Content.styled("No GPU found: models run on the CPU.", "$text-muted"))
-        lines += _host(self._machine, width)
+        lines += _host(self._machine, planned.get("ram", 0), width)
         lines += [Content.styled(clean_line(note), "$text-muted") for note in self._machine.notes]
-        lines += [Content(""), *(self._sealed_lines() if self._sealed else _fit_lines(self._fits, width))]
+        lines += [Content(""), *(self._sealed_lines() if self._sealed else self._fit_lines(width))]
         content = Content("\n").join(lines)
         if content.plain != self._drawn:  # an idle screen sends nothing down the line
             self._drawn = content.plain
             self.update(content)
+
+    def _fit_lines(self, width: int) -> list[Content]:
+        return [*_fit_lines(self._fits, width), *_together_lines(self._together)]
 
     @staticmethod
     def _sealed_lines() -> list[Content]:
         return [Content.styled("Readings pause while the round is blind.", "$text-muted")]
 
 
-def _memory(name: str, free: int | None, total: int | None, width: int) -> list[Content]:
+def _planned(fits: Sequence[FitVerdict], together: Together | None) -> dict[str, int]:
+    """Bytes that the contestants would take of each device, all of them at once; nothing where they can't."""
+    if together is None or len(together.placement) != len(fits):
+        return {fit.device: fit.need_bytes or 0 for fit in fits} if len(fits) == 1 else {}
+    planned: dict[str, int] = {}
+    for fit, place in zip(fits, together.placement, strict=True):
+        planned[place] = planned.get(place, 0) + (fit.need_bytes or 0)
+    return planned
+
+
+def _together_lines(together: Together | None) -> list[Content]:
+    """Whether all of them fit at once, and what would be left."""
+    if together is None or together.verdict is TogetherVerdict.UNKNOWN:
+        return []
+    if together.verdict is TogetherVerdict.FITS:
+        left = (together.free_bytes or 0) - (together.need_bytes or 0)
+        return [Content.styled(f"At once: {human_bytes(left)} would be left.", "$text-muted")]
+    word = {
+        TogetherVerdict.SWAPS: "They fit at once, but Ollama would swap them: they answer in turn.",
+        TogetherVerdict.CONTEXT: f"At once only with {together.max_context or 0:,} tokens of context: they go in turn.",
+        TogetherVerdict.NO: "They don't fit at once: they answer in turn.",
+    }[together.verdict]
+    return [Content.styled(f"{word} {together.fix}".strip(), "$text-muted")]
+
+
+def _memory(name: str, free: int | None, total: int | None, planned: int, width: int) -> list[Content]:
     if free is None or not total:
         return [Content(f"{name}  memory unknown")]
     text = f"{human_bytes(free)} free of {human_bytes(total)}"
     return [
         Content.assemble((f"{name}  ", "bold"), (text, "")),
-        fill_bar(1 - free / total, width - 2),
+        fill_bar(1 - free / total, width - 2, planned / total),
     ]
 
 
-def _gpu(gpu: Gpu, width: int) -> list[Content]:
+def _gpu(gpu: Gpu, planned: int, width: int, *, sealed: bool) -> list[Content]:
     facts = [clean_line(gpu.name, width - 8)]
     if gpu.utilization is not None:
         facts.append(f"{gpu.utilization:.0f} %")
     if gpu.temperature_c is not None:
         facts.append(f"{gpu.temperature_c:.0f} °C")
     lines = [Content.styled(f"GPU {gpu.index}  {'  '.join(facts)}", "bold")]
-    lines += _memory("VRAM", gpu.free_bytes, gpu.total_bytes, width)
+    name = "shared memory" if gpu.shares_ram else "VRAM"
+    lines += _memory(name, gpu.free_bytes, gpu.total_bytes, planned, width)
+    if gpu.reclaimable_bytes and not sealed:
+        free = f"{human_bytes(gpu.reclaimable_bytes)} could be freed: models of arena and Ollama"
+        lines.append(Content.styled(free, "$text-muted"))
+    if gpu.throttled:
+        lines.append(Content.styled(f"throttled: {clean_line(gpu.throttled)}", "$warning"))
     if gpu.note:
         lines.append(Content.styled(clean_line(gpu.note), "$text-muted"))
     return lines
 
 
-def _host(machine: Machine, width: int) -> list[Content]:
+def _host(machine: Machine, planned: int, width: int) -> list[Content]:
     cpu = f"{clean_line(machine.cpu_name, width - 14)}  {machine.cpu_cores} cores" if machine.cpu_cores else ""
     return [
-        *_memory("RAM", machine.ram_free_bytes, machine.ram_total_bytes, width),
+        *_memory("RAM", machine.ram_free_bytes, machine.ram_total_bytes, planned, width),
         Content.assemble(("CPU  ", "bold"), cpu),
     ]
 
@@ -110,7 +147,7 @@ def _fit_lines(fits: Sequence[FitVerdict], width: int) -> list[Content]:
         return []
     lines = [Content.styled("FITS NOW", "bold $text-muted")]
     for fit in fits:
-        word, style = _WORDS[fit.verdict]
+        word, style = STATES[fit.verdict]
         name = clean_name(fit.model, max(8, width - 22))
         need = human_bytes(fit.need_bytes)
         gap = max(1, width - 2 - Content(name).cell_length - len(need) - len(word) - 2)

@@ -1,0 +1,158 @@
+"""The best estimate that can be had of a model: llama.cpp's own plan, its header, the catalogue, or its size alone."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from arena.core.errors import ArenaError
+from arena.core.gguf import GgufHeader
+from arena.core.gguf_shelf import HeaderShelf
+from arena.core.models import ModelInfo, ModelRef
+from arena.core.text import clean_line
+from arena.hardware.fit.catalogue import CatalogueEstimate, CatalogueModel, estimate, lookup, quantization_in
+from arena.hardware.fit.dry_run import DryRun, DryRunEstimate
+from arena.hardware.fit.estimate import CELL_STEP, Estimate, Setting
+from arena.hardware.fit.header import HeaderEstimate
+from arena.hardware.fit.ollama_rule import OllamaFacts, facts_of
+
+CATALOGUE = "catalogue"
+"""The endpoint of models that are nowhere here yet."""
+
+
+class Estimator:
+    """Estimates by model. What was read once is remembered as long as the file stays what it is."""
+
+    def __init__(self, headers: HeaderShelf | None = None) -> None:
+        """`headers`: shared with others that read them."""
+        self._headers = headers or HeaderShelf()
+        self._dry_run = DryRun()
+        self._lock = threading.Lock()
+        self._known: dict[Path, tuple[GgufHeader, Estimate]] = {}
+
+    def of(self, info: ModelInfo) -> Estimate | None:
+        """What is known of its needs; None when that is nothing. Raises ArenaError when its header can't be read.
+
+        The first question about a file reads its header, which takes up to 150 ms; later ones take no time.
+        """
+        if not info.local:
+            return None
+        header = self.header(info)
+        if header is None:
+            return _by_name(info) or CatalogueEstimate.of(info)
+        with self._lock:
+            known = self._known.get(_key(info))
+        if known is not None and known[0] is header:
+            return known[1]
+        found = HeaderEstimate.of(header)
+        with self._lock:
+            self._known[_key(info)] = header, found
+        return found
+
+    def sharpen(self, info: ModelInfo) -> None:
+        """Have llama.cpp itself plan that model from now on. Takes about a second the first time; never raises.
+
+        Where llama.cpp is missing, or does not know the model, its header goes on to be asked.
+        """
+        try:
+            header = self.header(info)
+            if header is None or not _is_file(info):
+                return
+            exact = DryRunEstimate.of(Path(info.location), self._dry_run)
+        except ArenaError:
+            return
+        with self._lock:
+            self._known[_key(info)] = header, exact
+
+    def header(self, info: ModelInfo) -> GgufHeader | None:
+        """Its header, from its file or as its server tells it; None where neither is at hand. Raises ArenaError."""
+        if not _is_file(info):
+            return info.header
+        try:
+            return self._headers.read(Path(info.location))[0]
+        except (OSError, ValueError) as fault:
+            raise ArenaError(f"'{clean_line(Path(info.location).name)}' can't be read.", "Was it moved?") from fault
+
+    def ollama_facts(self, info: ModelInfo) -> OllamaFacts | None:
+        """What Ollama itself goes by when it decides what to unload; None where that is not known."""
+        try:
+            header = self.header(info)
+            return None if header is None else facts_of(header)
+        except ArenaError:
+            return None
+
+    def smaller(self, info: ModelInfo) -> list[tuple[str, Estimate]]:
+        """The published quantizations of that model that are smaller, by name; () for one that is not well known."""
+        model = lookup(info.ref.name)
+        whole = self.of(info)
+        if model is None or whole is None or (info.parameters and not _about(info.parameters, model.parameters)):
+            return []
+        mine = _weights(whole)
+        found = [(name, estimate(model, name)) for name in model.quants]
+        return [(name, other) for name, other in found if _weights(other) < mine]
+
+    def note(self, info: ModelInfo) -> str:
+        """Why nothing, or only something rough, can be said of what a model needs; '' when all is well."""
+        if not info.local:
+            return "It takes the memory of another machine."
+        try:
+            found = self.of(info)
+        except ArenaError as fault:
+            return fault.sentence
+        if found is None:
+            return "Its endpoint tells neither a file nor a size."
+        if isinstance(found, CatalogueEstimate):
+            return "Estimated from its size: its header is not at hand."
+        return "Estimated from the catalogue: its header is not at hand." if found.method == CATALOGUE else ""
+
+    def close(self) -> None:
+        """End the process that plans."""
+        self._dry_run.close()
+
+
+def catalogued(name: str) -> ModelInfo | None:
+    """A well-known model that need not be here, by the name that `ollama pull` knows; None for an unknown one."""
+    model = lookup(name)
+    return None if model is None else info_of(model, quantization_in(name))
+
+
+def info_of(model: CatalogueModel, quantization: str = "") -> ModelInfo:
+    """That model as others are described; '' is the quantization that one gets without asking."""
+    return ModelInfo(
+        ModelRef(CATALOGUE, model.pull or model.hf or model.name),
+        family=str(model.gguf.get("architecture", "")),
+        parameters=model.parameters,
+        active_parameters=model.active_parameters,
+        quantization=quantization or model.quants[0],
+        context=model.context_length,
+    )
+
+
+def _by_name(info: ModelInfo) -> Estimate | None:
+    """From the catalogue, where the model is known there by its name and size; None elsewhere."""
+    model = lookup(info.ref.name)
+    if model is None or (info.parameters and not _about(info.parameters, model.parameters)):
+        return None
+    quantization = info.quantization or quantization_in(info.ref.name) or model.quants[0]
+    try:
+        return estimate(model, quantization)
+    except ArenaError:  # a quantization that nobody knows
+        return None
+
+
+def _weights(found: Estimate) -> int:
+    return found.in_ram(Setting(CELL_STEP)).parts.weights
+
+
+def _about(one: int, other: int) -> bool:
+    """The same size, as servers round it."""
+    return abs(one - other) <= 0.1 * other
+
+
+def _is_file(info: ModelInfo) -> bool:
+    return bool(info.location) and "://" not in info.location
+
+
+def _key(info: ModelInfo) -> Path:
+    """The file, or where there is none the model itself."""
+    return Path(info.location) if _is_file(info) else Path(str(info.ref), info.ref.digest)

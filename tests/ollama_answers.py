@@ -16,8 +16,8 @@ PROMPT_TOKEN_NS = 1_000_000
 LOAD_NS = 1_500_000_000
 READY_NS = 12_000_000
 """A real server names some ms of loading for a model that is loaded already."""
-_TYPE_NAMES = frozenset("F32 F16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K F64 BF16 MXFP4".split())
-"""Those that Ollama knows by name."""
+_NAMELESS = ("IQ", "TQ", "I", "NVFP", "Q1_", "Q2_0")
+"""Types of tensors that Ollama calls unknown."""
 _WORDS = (
     "a",
     "the",
@@ -109,7 +109,7 @@ def shown_of(model: ServedModel, *, verbose: bool) -> dict[str, Any]:
         shown["tensors"] = [
             {
                 "name": tensor.name,
-                "type": tensor.type if tensor.type in _TYPE_NAMES else "unknown",
+                "type": "unknown" if tensor.type.startswith(_NAMELESS) else tensor.type,
                 "shape": list(tensor.dims),
             }
             for tensor in model.header.tensors

@@ -17,7 +17,18 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from ollama_answers import LOAD_NS, READY_NS, ServedModel, details_of, digest_of, frame, frames_of, full, refusal_of, shown_of
+from ollama_answers import (
+    LOAD_NS,
+    READY_NS,
+    ServedModel,
+    details_of,
+    digest_of,
+    frame,
+    frames_of,
+    full,
+    refusal_of,
+    shown_of,
+)
 
 VERSION = "0.12.6"
 DEFAULT_CONTEXT = 4096

@@ -9,10 +9,11 @@ from click.testing import CliRunner
 
 from arena.backends.scripted import Script
 from arena.cli import reports, rounds
+from arena.core.events import Failed
 from arena.core.machine import human_bytes
 from arena.core.models import Contestant, Sampling
 from arena.core.prompts import Prompt
-from arena.core.rounds import SealedRound
+from arena.core.rounds import Outcome, RoundState, Schedule, SealedRound
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
 from stage import CAST, ENDPOINT, NAMES, arena_on, screen_text, until
@@ -75,24 +76,26 @@ async def test_no_screen_of_a_blind_round_tells_a_contestant(tmp_path, slow_cast
             await until(pilot, lambda: told_by(screen_text(pilot)))  # the search does find what is there
 
 
-async def test_a_failing_seat_is_redacted_until_the_reveal(tmp_path):
-    cast = {
-        **CAST,
-        "zephyr-9b": Script(
-            ["The "],
-            info=CAST["zephyr-9b"].info,
-            fails_after=1,
-            failure=("The file /models/zephyr-9b.Q4_K_M.gguf of zephyr-9b is gone.", "Fetch zephyr again."),
-        ),
-    }
-    with arena_on(tmp_path, cast) as arena:
-        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
-        view = arena.deal(Prompt("why?"), infos).result()
-        heard = []
-        arena.play(view.id, heard.append).result()
-        (failed,) = [event for event in heard if type(event).__name__ == "Failed"]
-        assert not told_by(failed.sentence)
-        assert "•••" in failed.sentence
+async def test_why_a_seat_failed_is_said_only_with_the_names(tmp_path):
+    sentence = "The file of zephyr-9b is gone."
+    broken = Script(["The "], info=CAST["zephyr-9b"].info, fails_after=1, failure=(sentence, "Fetch zephyr again."))
+    slow = Script(["word "] * 400, 0.02, info=CAST["kestrel-3b"].info)
+    with arena_on(tmp_path, {"zephyr-9b": broken, "kestrel-3b": slow}) as arena:
+        app = ArenaApp(arena, NAMES[:2])
+        async with app.run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.ASKING)
+            infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+            view = arena.deal(Prompt("why?"), infos, schedule=Schedule.TOGETHER).result()
+            heard = []
+            playing = arena.play(view.id, heard.append)
+            await until(pilot, lambda: any(isinstance(event, Failed) for event in heard))
+            assert not told_by("".join(map(repr, heard)))
+            playing.cancel()
+            await until(pilot, lambda: arena.look(view.id).result().state is RoundState.VOID)
+            record = arena.reveal(view.id).result()
+            assert any(sentence in answer.error for answer in record.answers)
+            (cut,) = [answer for answer in record.answers if answer.outcome is Outcome.CANCELLED]
+            assert cut.text.startswith("word "), "what was said until then is kept"
 
 
 @pytest.fixture

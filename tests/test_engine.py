@@ -329,7 +329,7 @@ def test_whole_shows_all_at_once():
     stream(pacer, 1, "cd")
     pacer.feed(Closed(0, 0))
     assert shown(pacer, 1) == {}
-    pacer.feed(Failed(1, 0, "gone"))
+    pacer.feed(Failed(1, 0))
     assert shown(pacer, 2) == {0: "ab", 1: "cd"}
     assert pacer.done
 

@@ -89,6 +89,8 @@ def test_settings_stand_behind_the_name(text, name, variant):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("top_p=5", "from 0 to 1"),
+        ("repeat_penalty=0", "0.1 or more"),
         ("temprature=0", "Did you mean temperature"),
         ("temperature=hot", "a number"),
         ("temperature=nan", "a number"),
@@ -110,10 +112,10 @@ def test_what_is_no_setting_is_said(text, says):
 
 variants = st.builds(
     Variant,
-    context=st.none() | st.integers(16, 1 << 20),
+    context=st.none() | st.integers(16, INFO.context),
     kv_type=st.none() | st.sampled_from(KV_TYPES),
     thinking=st.none() | st.sampled_from(THINKING),
-    samplers=st.dictionaries(st.sampled_from(SAMPLERS), st.integers(0, 50).map(float)).map(
+    samplers=st.dictionaries(st.sampled_from([name for name in SAMPLERS if name != "top_k"]), st.floats(0.1, 1.0)).map(
         lambda values: tuple(sorted(values.items()))
     ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
 from functools import cached_property
+from pathlib import Path
 
 from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, UsageError
@@ -28,6 +29,7 @@ _MAY_BE_TOGETHER = frozenset({TogetherVerdict.FITS, TogetherVerdict.UNKNOWN})
 _PLAYABLE = frozenset({Fits.FITS, Fits.TIGHT, Fits.CPU, Fits.UNKNOWN})
 
 
+_SHOP_HINT = 'Name one in the config: [endpoints.ollama], kind = "ollama", url = "http://127.0.0.1:11434".'
 _PULL_HINT = "Name it as Ollama does, such as `arena pull qwen3:8b`."
 
 
@@ -176,6 +178,10 @@ class Lineup:
     async def _find(self, text: str) -> ModelInfo:
         name, variant = split_variant(text)
         ref = ModelRef.parse(name)
+        endpoint, _, rest = name.partition("/")
+        there = await asyncio.to_thread(Path(name).exists)
+        if rest and endpoint in self.backends and endpoint != "gguf" and not there:
+            ref = ModelRef(endpoint, rest)  # a server may call its models as files are called
         if ref.endpoint not in self.backends:
             known = ", ".join(self.backends)
             raise ArenaError(
@@ -207,7 +213,9 @@ class Lineup:
             can = ", ".join(pullers) or "none"
             raise UsageError(f"{endpoint} can't fetch models.", f"Endpoints that can: {can}.")
         if not text.strip() or not pullers:
-            raise UsageError("There is nothing to fetch from." if text.strip() else "No model is named.", _PULL_HINT)
+            if not text.strip():
+                raise UsageError("No model is named.", _PULL_HINT)
+            raise UsageError("No server that fetches models is known.", _SHOP_HINT)
         first = next(iter(pullers))
         return first, pullers[first], text.strip()
 
@@ -237,3 +245,6 @@ async def _look_at(backend: Backend) -> Reached:
         return Reached(backend.endpoints[0], tuple(await backend.models()), at=backend.at)
     except ArenaError as fault:
         return Reached(backend.endpoints[0], (), fault, backend.at)
+    except Exception as error:  # noqa: BLE001 - whatever one backend does, the list of all others has to come
+        what = f"{backend.endpoints[0]} can't be asked for its models ({type(error).__name__})."
+        return Reached(backend.endpoints[0], (), ArenaError(what, "Look at its url in the config."), backend.at)

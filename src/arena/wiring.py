@@ -136,6 +136,15 @@ class Arena:
 
         return self._desk.do(keep)
 
+    def twins(self, infos: Sequence[ModelInfo]) -> str:
+        """A sentence about models that count as one contestant; '' where all differ."""
+        seen: dict[str, ModelInfo] = {}
+        for info in infos:
+            other = seen.setdefault(Contestant.of(info, self.settings.sampling).fingerprint, info)
+            if other is not info:
+                return f"{other} and {info} count as one contestant: a round between them is a control, and not rated."
+        return ""
+
     def choose(self, infos: Sequence[ModelInfo], seats: int) -> Future[tuple[list[ModelInfo], float | None]]:
         """Who plays next of the chosen ones, and with which probability the rule chose them; None: no choice."""
 

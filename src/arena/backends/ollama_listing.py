@@ -30,6 +30,7 @@ def model_info(endpoint: Endpoint, model: ListResponse.Model, told: ShowResponse
     mute = "completion" not in capabilities if capabilities else "bert" in family  # an old server names none
     return ModelInfo(
         ModelRef(endpoint.name, name, (model.digest or "").removeprefix("sha256:")),
+        runtime="ollama",
         family=family,
         parameters=count if isinstance(count, int) else _parameters(details.parameter_size if details else None),
         quantization="" if quantization == "unknown" else quantization,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from arena import __version__
 from arena.config import config_folder
 from arena.core.errors import ArenaError
 from arena.core.machine import human_bytes
+from arena.core.models import ModelInfo
 from arena.core.prompts import Prompt
 from arena.core.text import clean_line, counted
 from arena.wiring import Arena
@@ -28,7 +29,7 @@ class Finding:
 def examine(arena: Arena) -> list[Finding]:
     """Look at everything; a fault of one check is a finding, and the others go on."""
     checks: tuple[Callable[[Arena], Iterator[Finding]], ...] = (
-        *(_program, _terminal, _store, _packs, _machine, _endpoints, _engine),
+        *(_program, _terminal, _store, _packs, _machine, _models),
     )
     findings: list[Finding] = []
     for check in checks:
@@ -77,16 +78,18 @@ def _machine(arena: Arena) -> Iterator[Finding]:
         yield Finding(good=True, text=clean_line(note))
 
 
-def _endpoints(arena: Arena) -> Iterator[Finding]:
-    for found in arena.lineup.reach().result():
+def _models(arena: Arena) -> Iterator[Finding]:
+    reached = arena.lineup.reach().result()
+    for found in reached:
         if found.at is not None and found.fault is None:
             yield Finding(good=True, text=f"{found.name} at {found.at.shown_url}: {counted(len(found.infos), 'model')}")
         elif found.at is not None and found.at.wanted:
             yield Finding(good=False, text=f"{found.name}: {clean_line(str(found.fault), 300)}")
 
+    yield from _engine(arena, [info for found in reached for info in found.infos])
 
-def _engine(arena: Arena) -> Iterator[Finding]:
-    infos = arena.lineup.models().result()
+
+def _engine(arena: Arena, infos: Sequence[ModelInfo]) -> Iterator[Finding]:
     demo = [info for info in infos if info.ref.endpoint == "demo"]
     engine = arena.lineup.engine().result()
     yield Finding(good=True, text=f"llama.cpp: {clean_line(engine)}")

@@ -44,6 +44,8 @@ def run_rounds(
     """Play the rounds and print each when it is done. Raises ArenaError when one of them can't be voted on."""
     asked = list(_prompts(arena, prompt, options))
     infos = _contestants(arena, models)
+    if twins := arena.twins(infos):
+        narrate(twins)
     seats = len(models) if 2 <= len(models) <= len(LABELS) else arena.settings.seats
     schedule = Schedule(options.schedule) if options.schedule else None
     # Whoever reads the JSON sees the metrics before the vote, so the round is stored as speed_visible.

@@ -101,14 +101,20 @@ def pull(arena: Arena, name: str) -> ModelInfo:
 
 def _show(fetching: Future[ModelInfo], steps: queue.SimpleQueue[PullProgress]) -> None:
     """A bar that grows with what is known of the size. Returns when the fetching is over."""
-    with click.progressbar(length=1, file=sys.stderr, item_show_func=_of) as bar:
+    live, told = sys.stderr.isatty(), ""
+    with click.progressbar(length=1, file=sys.stderr, item_show_func=_of, hidden=not live) as bar:
         while not (fetching.done() and steps.empty()):
             try:
                 step = steps.get(timeout=_HEARTBEAT_S)
             except queue.Empty:
                 continue
             bar.length = max(1, step.total_bytes)
-            bar.update(step.completed_bytes - bar.pos, step)
+            bar.pos, bar.current_item = min(step.completed_bytes, bar.length), step
+            bar.finished = False  # one part is complete, and the next is of unknown size until it begins
+            bar.render_progress()
+            if not live and step.status != told:
+                click.echo(_of(step), err=True)
+                told = step.status
 
 
 def _of(step: PullProgress | None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from arena.core.errors import ArenaError
+from arena.core.errors import ArenaError, NotThereError
 from arena.core.models import ModelInfo
+
+_NAME_IT = "To ask it, name it under [endpoints.{name}] in the config, with api_key_env if it wants a key."
 
 
 class Wire(StrEnum):
@@ -27,8 +29,8 @@ class Endpoint:
     name: str
     """The first part of the names of its models."""
     wire: Wire
-    url: str
-    """Such as http://127.0.0.1:11434 or https://cluster:8000/v1."""
+    url: str = field(repr=False)
+    """Such as http://127.0.0.1:11434 or https://cluster:8000/v1. It may hold a password."""
     api_key_env: str = ""
     """The environment variable that holds its key. The key itself is stored nowhere."""
     silence_s: float = 120.0
@@ -73,10 +75,16 @@ class Reached:
 
 
 def down(reached: Iterable[Reached]) -> list[str]:
-    """A line for each endpoint that is down; those that were only looked for on their usual ports share one."""
+    """A line for each endpoint that is down; usual ports at which there is none share one line."""
     faults = [(found, found.at, found.fault) for found in reached if found.at is not None and found.fault is not None]
-    lines = [f"{found.name}: {fault}" for found, at, fault in faults if at.wanted]
-    absent = [name for found, at, _ in faults if not at.wanted for name in (found.name, *at.aliases)]
+    lines, absent = [], list[str]()
+    for found, at, fault in faults:
+        if at.wanted:
+            lines.append(f"{found.name}: {fault}")
+        elif isinstance(fault, NotThereError):
+            absent += found.name, *at.aliases
+        else:  # it runs: the user may want it, and may have to say its key
+            lines.append(f"{found.name}: {fault.sentence} {_NAME_IT.format(name=found.name)}")
     if absent:
         lines.append(f"Not running on their usual ports: {', '.join(absent)}.")
     return lines

@@ -23,6 +23,10 @@ class SeatError(ArenaError):
     """One seat of a round can't answer; the other seats go on."""
 
 
+class NotThereError(SeatError):
+    """Nothing that arena can ask is at that address: nobody listens, or somebody else does."""
+
+
 class SealedError(ArenaError):
     """Somebody asked for a contestant's name before the vote."""
 

@@ -81,12 +81,10 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A seat can't answer. The sentence may name the model: redact it before the vote."""
+    """A seat can't answer. Why stands in its answer: every reason names a model or a server in some way."""
 
     seat: int
     at_ns: int
-    sentence: str
-    hint: str = ""
 
 
 Piece = Sent | Chunk | Usage

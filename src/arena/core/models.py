@@ -108,6 +108,11 @@ class ModelInfo:
             if key not in self.adjustable:
                 can = ", ".join(sorted(self.adjustable)) or "nothing"
                 raise UsageError(f"{key} of {self.ref} can't be set from here.", f"Its endpoint lets arena set: {can}.")
+        if variant.context and self.context and variant.context > self.context:
+            raise UsageError(
+                f"{self.ref} was trained for a context of {self.context} tokens, not {variant.context}.",
+                "Ask for less, or leave it out.",
+            )
         return replace(self, variant=variant)
 
 

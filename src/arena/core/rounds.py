@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -96,8 +97,7 @@ class Round:
     @property
     def names(self) -> tuple[str, ...]:
         """What to call the contestants after the vote, in the order of the seats."""
-        told = distinct_names(seat.contestant for seat in self.seats)
-        return tuple(told[seat.contestant.fingerprint] for seat in self.seats)
+        return seat_names([seat.contestant for seat in self.seats])
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +146,15 @@ class Played:
     state: RoundState
     answers: tuple[Answer, ...]
     """With all figures: not for a screen before the vote."""
+
+
+def seat_names(contestants: Sequence[Contestant]) -> tuple[str, ...]:
+    """What to call the contestants of one round, in their order. One on two machines is told apart by its address."""
+    told, keys = distinct_names(contestants), [contestant.fingerprint for contestant in contestants]
+    return tuple(
+        str(contestant.ref) if keys.count(key) > 1 else told[key]
+        for key, contestant in zip(keys, contestants, strict=True)
+    )
 
 
 def new_round_id(now_ms: int | None = None, rng: random.Random | None = None) -> str:

@@ -30,7 +30,7 @@ class Variant:
 
     def __str__(self) -> str:
         """As `parse` reads it: `context=8192,thinking=off`; empty when nothing is different."""
-        return ",".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.set)
+        return ",".join(f"{key}={_shown(value)}" for key, value in self.set)
 
     @property
     def set(self) -> tuple[tuple[str, Any], ...]:
@@ -74,9 +74,11 @@ class Variant:
             number = float(value)
         except ValueError:
             number = -1.0
-        if not 0 <= number <= _MOST or (key == "top_k" and number != int(number)):
+        least, most = _RANGES.get(key, (0.0, _MOST))
+        if not least <= number <= most or (key == "top_k" and number != int(number)):
             kind = "a whole number" if key == "top_k" else "a number"
-            raise UsageError(f"{key} can't be '{value}'.", f"It is {kind}, 0 or more.")
+            span = f"from {least:g} to {most:g}" if most < _MOST else f"{least:g} or more"
+            raise UsageError(f"{key} can't be '{value}'.", f"It is {kind}, {span}.")
         others = {**dict(self.samplers), key: number}
         return replace(self, samplers=tuple(sorted(others.items())))
 
@@ -85,6 +87,12 @@ _KEYS = ("context", "kv_type", "thinking", "system", *SAMPLERS)
 _SHORT = {"ctx": "context", "num_ctx": "context", "kv": "kv_type", "think": "thinking", "temp": "temperature"}
 _LEAST_CONTEXT = 16
 _MOST = 1e9
+_RANGES = {"top_p": (0.0, 1.0), "min_p": (0.0, 1.0), "repeat_penalty": (0.1, _MOST)}
+
+
+def _shown(value: object) -> str:
+    """A number without the `.0` of whole ones, and with all its digits."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def split_variant(text: str) -> tuple[str, Variant]:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
-from arena.core.disguise import redact
 from arena.core.errors import SeatError
 from arena.core.events import Closed, Delta, Failed, Opened, Sent, StreamEvent, Usage
 from arena.core.ports import Backend, Request
@@ -55,7 +54,10 @@ class Play:
         """Play all seats; returns the answers in seat order. Cancelling keeps what was said so far."""
         seats = self._round.running_order
         if self._round.schedule is Schedule.TOGETHER:
-            answers = await asyncio.gather(*(self._seat(seat) for seat in seats))
+            # Not gather: that is over with the first seat that is called off, while another still saves what it has.
+            async with asyncio.TaskGroup() as group:
+                playing = [group.create_task(self._seat(seat)) for seat in seats]
+            answers = [task.result() for task in playing]
         else:
             answers = [await self._seat(seat) for seat in seats]
         return tuple(sorted(answers, key=lambda answer: answer.seat))
@@ -80,15 +82,15 @@ class Play:
         return answer
 
     async def _hear(self, seat: Seat, recorder: Recorder) -> None:
-        backend = self._backends.get(seat.contestant.ref.endpoint)
-        asked_ns, load_ms = self._clock(), 0.0
+        asked_ns = self._clock()
         try:
-            if backend is None:
-                raise SeatError("Nothing serves the endpoint of this model.", "`arena models` lists what is reached.")
+            backend = self._backend_of(seat)
             async with self._loading:
                 load_ms = await backend.prepare(seat.contestant)
-        finally:
+        except Exception:  # a round that is called off waits for nobody
             await self._all_loaded.wait()
+            raise
+        await self._all_loaded.wait()
         opened_ns = self._clock()
         recorder.opened(opened_ns, queue_ms=(asked_ns - self._began_ns) / 1e6, load_ms=load_ms)
         self._emit(Opened(seat.index, opened_ns))
@@ -100,6 +102,13 @@ class Play:
             if not self._keep_loaded:
                 await backend.release(seat.contestant)
 
+    def _backend_of(self, seat: Seat) -> Backend:
+        """Raises SeatError when nothing serves its endpoint."""
+        backend = self._backends.get(seat.contestant.ref.endpoint)
+        if backend is None:
+            raise SeatError("Nothing serves the endpoint of this model.", "`arena models` lists what is reached.")
+        return backend
+
     def _note_company(self, recorder: Recorder, fingerprint: str) -> None:
         """Whoever streams beside another is contended, from either side."""
         for other, its_fingerprint in self._streaming.items():
@@ -109,8 +118,7 @@ class Play:
 
     def _tell_end(self, answer: Answer) -> None:
         if answer.outcome is Outcome.FAILED:
-            sentence = redact(answer.error, (seat.contestant for seat in self._round.seats))
-            self._emit(Failed(answer.seat, self._clock(), sentence))
+            self._emit(Failed(answer.seat, self._clock()))
         else:
             self._emit(Closed(answer.seat, self._clock()))
 

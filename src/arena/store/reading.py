@@ -15,7 +15,7 @@ from pathlib import Path
 from arena.core.errors import ArenaError, SealedError
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
-from arena.core.rounds import LABELS, Answer, Pace, RoundState, RoundView
+from arena.core.rounds import LABELS, Answer, Pace, RoundState, RoundView, seat_names
 from arena.core.text import storable
 from arena.core.votes import Verdict
 from arena.store import rows
@@ -94,17 +94,11 @@ class LedgerReader:
         with self._connection.reading():
             row = self._find(round_id)
             key = row["id"]
-            seats = self._connection.rows(
-                "SELECT seats.seat, seats.run_order, seats.endpoint AS seat_endpoint, seats.name AS seat_name,"
-                " contestants.* FROM seats JOIN contestants ON contestants.fingerprint = seats.contestant"
-                " WHERE seats.round = :round ORDER BY seats.seat",
-                round=key,
-            )
             votes = self._connection.rows(
                 "SELECT * FROM votes WHERE round = :round AND retracted_at IS NULL ORDER BY id DESC LIMIT 1", round=key
             )
             return RoundRecord(
-                round=rows.round_of(row, self._prompt(row), seats),
+                round=rows.round_of(row, self._prompt(row), self._seats(key)),
                 state=RoundState(row["state"]),
                 answers=self._answers(key),
                 vote=rows.vote_of(votes[0]) if votes else None,
@@ -203,6 +197,14 @@ class LedgerReader:
             raise ArenaError(f"'{text}' is the beginning or end of several rounds.", f"Say which: {ids}.")
         return found[0]
 
+    def _seats(self, round_id: str) -> list[sqlite3.Row]:
+        return self._connection.rows(
+            "SELECT seats.seat, seats.run_order, seats.endpoint AS seat_endpoint, seats.name AS seat_name,"
+            " contestants.* FROM seats JOIN contestants ON contestants.fingerprint = seats.contestant"
+            " WHERE seats.round = :round ORDER BY seats.seat",
+            round=round_id,
+        )
+
     def _prompt(self, row: sqlite3.Row) -> Prompt:
         found = self._connection.rows("SELECT * FROM prompts WHERE sha256 = :prompt", prompt=row["prompt"])
         return rows.prompt_of(found[0])
@@ -217,13 +219,16 @@ class LedgerReader:
         open_seats: Sequence[sqlite3.Row] = self._connection.rows(
             "SELECT model, fingerprint FROM seats_revealed WHERE round = :round ORDER BY seat", round=row["id"]
         )
+        names = tuple(seat["model"] for seat in open_seats)
+        if len(set(names)) < len(names):  # one model at two settings
+            names = seat_names([rows.seat_of(seat).contestant for seat in self._seats(row["id"])])
         return HistoryLine(
             id=row["id"],
             prompt=rows.prompt_of(row),
             state=state,
             created_at=row["created_at"],
             labels=tuple(LABELS[: row["seats"]]),
-            models=tuple(seat["model"] for seat in open_seats),
+            models=names,
             fingerprints=tuple(seat["fingerprint"] for seat in open_seats),
             verdict=rows.verdict_of(row) if row["kind"] is not None else None,
             vote_blind=None if row["vote_blind"] is None else bool(row["vote_blind"]),

@@ -110,6 +110,8 @@ class RoundScreen(ArenaScreen):
     def _seat(self, choice: Choice) -> None:
         """Take these contestants from now on, and load them ahead of the first round."""
         self._choice = choice
+        if twins := self.arena.twins(choice.infos):
+            self.tell(twins)
         self._examples = self.arena.examples(choice.infos)
         self.arena.lineup.warm(choice.infos)
         self.query_one(Welcome).show([str(info) for info in choice.infos], choice.seats)
@@ -195,7 +197,7 @@ class RoundScreen(ArenaScreen):
         for event in self._mailbox.drain():
             self._pacer.feed(event)
             if isinstance(event, Failed):
-                self._row.panes[event.seat].tell(f"This seat could not answer. {event.sentence}")
+                self._row.panes[event.seat].tell("This seat could not answer. Why is said at the end.")
         self._row.append(self._pacer.frame(began_ns))
         self.query_one(ProgressLine).tell(started=self._pacer.started, generated=self._pacer.generated)
         if self._pacer.generated is not was_generated:

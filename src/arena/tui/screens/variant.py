@@ -17,6 +17,11 @@ from arena.core.text import clean_line
 from arena.core.variants import Variant
 
 
+def _example(info: ModelInfo) -> str:
+    """Settings that this model can have."""
+    return ",".join(each for each in ("temperature=0", "thinking=off") if each.partition("=")[0] in info.adjustable)
+
+
 class VariantScreen(ModalScreen[ModelInfo | None]):
     """Settings in the form KEY=VALUE, with commas between. Enter takes them."""
 
@@ -32,7 +37,7 @@ class VariantScreen(ModalScreen[ModelInfo | None]):
         with Vertical(id="variant", classes="dialog"):
             title = f"{clean_line(str(self._info.ref), 60)} with other settings"
             yield Static(Content.styled(title, "bold"), markup=False)
-            yield Input(str(self._info.variant), placeholder="temperature=0,thinking=off", id="variant-settings")
+            yield Input(str(self._info.variant), placeholder=_example(self._info), id="variant-settings")
             yield Static(markup=False, id="variant-hint")
 
     def on_mount(self) -> None:

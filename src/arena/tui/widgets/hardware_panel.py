@@ -35,7 +35,10 @@ class HardwarePanel(Static):
         self._drawn = ""
 
     def show(self, machine: Machine, fits: Sequence[FitVerdict], together: Together | None = None) -> None:
-        """Show readings, and what the contestants would take. While sealed they are ignored: a model-sized step in memory would tell a name."""
+        """Show readings, and what the contestants would take.
+
+        While sealed they are ignored: a model-sized step in memory would tell a name.
+        """
         if not self._sealed:
             self._machine, self._fits, self._together = machine, fits, together
             self._draw()

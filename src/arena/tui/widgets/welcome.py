@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.rounds import LABELS
-from arena.core.text import clean_line
+from arena.core.text import clean_line, clean_name
 
 
 class Welcome(Static):
@@ -30,7 +30,7 @@ class Welcome(Static):
         else:
             drawn = f"{seats} of them answer each prompt," if len(names) > seats else "They answer each prompt,"
             lines += [
-                Content.styled(", ".join(clean_line(name, 40) for name in names), "$primary"),
+                Content.styled(", ".join(clean_name(name, 40) for name in names), "$primary"),
                 Content(""),
                 Content.styled(f"{drawn} shuffled, as {' and '.join(LABELS[:seats])}.", "$text-muted"),
                 Content.styled("You read, you vote, and only then learn who it was and how fast.", "$text-muted"),

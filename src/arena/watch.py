@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import Load, LoadFacts
-from arena.core.machine import FitVerdict, Gpu, Machine
+from arena.core.machine import Fits, FitVerdict, Gpu, Machine
 from arena.core.models import Contestant, ModelInfo
 from arena.core.rounds import LABELS
 
 if TYPE_CHECKING:
     from arena.core.advice import Advice, Use
-    from arena.core.fit import Together
+    from arena.core.fit import Lever, Together
     from arena.core.ratings import Board
     from arena.hardware.probe import MachineProbe
 
@@ -41,6 +41,7 @@ class Watch:
         self._context = context
         self._own_probe = probe
         self._thread = ThreadPoolExecutor(1, "watch")
+        self._planner = ThreadPoolExecutor(1, "planner")
 
     def machine(self) -> Future[Machine]:
         """The hardware as it stands now."""
@@ -118,6 +119,8 @@ class Watch:
             probe = self._taught()
             here = probe.read()
             fits = [probe.fit(info, here, context=self._context) for info in infos]
+            # where it depends on the last MiB, llama.cpp itself is asked for the next time
+            self.sharpen([info for info, fit in zip(infos, fits, strict=True) if fit.verdict is Fits.TIGHT])
             mine = [info for info in infos if info.local]
             company = 1 < len(mine) <= len(LABELS)
             return here, fits, probe.together(mine, here, context=self._context) if company else None
@@ -143,6 +146,43 @@ class Watch:
             return found
 
         return self._thread.submit(judge)
+
+    def levers(
+        self,
+        infos: Sequence[ModelInfo],
+        machine: Machine | None = None,
+        *,
+        context: int | None = None,
+        kv_type: str = "f16",
+        slots: int = 1,
+    ) -> Future[list[tuple[Lever, ...]]]:
+        """For each model what would make it fit, with the bytes of each lever; () for one that fits."""
+
+        def judge() -> list[tuple[Lever, ...]]:
+            probe, tokens = self._taught(), context or self._context
+            here = machine or probe.read()
+            return [probe.levers(info, here, context=tokens, kv_type=kv_type, slots=slots) for info in infos]
+
+        return self._thread.submit(judge)
+
+    def sharpen(self, infos: Sequence[ModelInfo]) -> Future[None]:
+        """Have llama.cpp itself plan these models; later verdicts are exact where it can.
+
+        In a thread of its own: the first plan takes about a second, and the readings go on meanwhile.
+        """
+
+        def plan() -> None:
+            for info in infos:
+                self._probe().estimates.sharpen(info)
+
+        return self._planner.submit(plan)
+
+    @staticmethod
+    def catalogued(name: str) -> ModelInfo | None:
+        """A well-known model that need not be here, by the name that `ollama pull` knows; None for an unknown one."""
+        from arena.hardware.estimates import catalogued  # noqa: PLC0415 - the catalogue takes 50 ms to read
+
+        return catalogued(name)
 
     def advise(
         self,
@@ -181,6 +221,9 @@ class Watch:
     def close(self) -> None:
         """Ask nothing any more; a driver that hangs is not waited for."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._planner.shutdown(wait=False, cancel_futures=True)
+        if self._own_probe is not None:
+            self._own_probe.estimates.close()
 
     def _probe(self) -> MachineProbe:
         if self._own_probe is None:

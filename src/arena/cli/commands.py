@@ -156,14 +156,22 @@ def board(tag: str, form: str | None, db: Path | None, config: Path | None) -> N
 @click.option("--gpu", help="What if: the free memory of other GPUs, such as 8GB,24GB.")
 @click.option("--together", is_flag=True, help="Whether all the named models fit at the same time.")
 @click.option("--largest", is_flag=True, help="Only the largest model that fits.")
+@click.option("--check", is_flag=True, help="What was predicted for past loads, and what was measured.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @places
-def fit(names: tuple[str, ...], db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
+def fit(names: tuple[str, ...], check: bool, db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401, FBT001
     """What fits in the memory that is free now."""
-    from arena.cli import reports  # noqa: PLC0415
+    from arena.cli import fitting, loads  # noqa: PLC0415
 
     with opened(db, config) as arena:
-        found = reports.fit_report(arena, names, reports.FitOptions(**options))
+        if check:
+            past = loads.past_loads(arena, names)
+            if options["as_json"]:
+                print_json(loads.as_json(past))
+            else:
+                click.echo(loads.as_text(past))
+            return
+        found = fitting.fit_report(arena, names, fitting.FitOptions(**options))
     if options["as_json"]:
         print_json(found.as_json())
     else:
@@ -262,15 +270,50 @@ def prompts(db: Path | None, config: Path | None) -> None:
 
 
 @main_group.command()
+@click.option("--for", "tag", metavar="TAG", help="What for: general, coding, reasoning, quick, cpu, korean, ...")
+@click.option("--gpu", help="What if: the memory of other GPUs, such as 24GB or 8GB,24GB.")
+@click.option("--ctx", type=click.IntRange(1), help="Context in tokens that there has to be room for.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@places
+def recommend(
+    tag: str | None,
+    gpu: str | None,
+    ctx: int | None,
+    as_json: bool,  # noqa: FBT001
+    db: Path | None,
+    config: Path | None,
+) -> None:
+    """Which model to use here: by your votes, by size, by the catalogue."""
+    from arena.cli import advice  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        found = advice.recommendation(arena, tag, gpu, ctx)
+    if as_json:
+        print_json(advice.as_json(found))
+    else:
+        click.echo(advice.as_text(found))
+
+
+@main_group.command()
 @click.argument("metric", required=False)
-def explain(metric: str | None) -> None:
-    """What a metric means: one definition each."""
+@click.argument("model", required=False)
+def explain(metric: str | None, model: str | None) -> None:
+    """What a metric means: one definition each. `explain fit [MODEL]`: rules of thumb beside exact figures."""
     from arena.core.timing import DEFINITIONS  # noqa: PLC0415
 
+    if metric == "fit":
+        from arena.cli.advice import explain_fit  # noqa: PLC0415
+
+        click.echo(explain_fit(model))
+        return
     if metric is not None and metric not in DEFINITIONS:
-        raise UsageError(f"There is no metric '{metric}'.", f"There are: {', '.join(DEFINITIONS)}.")
+        raise UsageError(f"There is no metric '{metric}'.", f"There are: {', '.join(DEFINITIONS)}, and fit.")
+    if model is not None:
+        raise UsageError(f"{metric} means the same for every model.", "`arena explain fit MODEL` takes one.")
     for name in [metric] if metric else DEFINITIONS:
         click.echo(f"{name}\n    {DEFINITIONS[name]}")
+    if metric is None:
+        click.echo("fit\n    Whether a model fits: `arena explain fit`, or `arena explain fit MODEL`.")
 
 
 @main_group.command()

@@ -5,19 +5,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from arena.core.machine import Fits, FitVerdict, Machine, human_bytes
-from arena.core.models import ModelInfo
 from arena.core.ratings import Board, Standing
 from arena.core.text import clean_line, counted
 
 if TYPE_CHECKING:
-    from arena.core.fit import Together
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine
-    from arena.wiring import Arena
 
 _BOARD_COLUMNS = (
     "rank",
@@ -125,105 +121,6 @@ def _cell(value: object) -> str:
 def _no_formula(cell: str) -> str:
     """A cell that a spreadsheet would run as a formula gets a quote in front; a lone '-' is no formula."""
     return f"'{cell}" if cell[:1] in tuple("=+@\t\r") or (cell[:1] == "-" and len(cell) > 1) else cell
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """The options of `arena fit`."""
-
-    ctx: int | None = None
-    kv: str = "f16"
-    slots: int = 1
-    gpu: str | None = None
-    together: bool = False
-    largest: bool = False
-    as_json: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FitReport:
-    """What `arena fit` found."""
-
-    machine: Machine
-    fits: tuple[FitVerdict, ...]
-    together: dict[str, Any] | None
-
-    def as_json(self) -> dict[str, Any]:
-        """CLI.md's JSON."""
-        gpus = [
-            {
-                "name": gpu.name,
-                "total_bytes": gpu.total_bytes,
-                "free_bytes": gpu.free_bytes,
-                "reserved_bytes": gpu.reserved_bytes,
-            }
-            for gpu in self.machine.gpus
-        ]
-        return {
-            "machine": {"gpus": gpus, "ram_free_bytes": self.machine.ram_free_bytes},
-            "models": [{**asdict(fit), "verdict": fit.verdict.value} for fit in self.fits],
-            "together": self.together,
-        }
-
-    def as_text(self) -> str:
-        """Tables for a person."""
-        gpus = [
-            f"GPU {gpu.index}  {clean_line(gpu.name)}  {_free_of(gpu.free_bytes, gpu.total_bytes)}"
-            for gpu in self.machine.gpus
-        ]
-        lines = gpus or ["No GPU: models are held against RAM."]
-        lines.append(f"RAM  {_free_of(self.machine.ram_free_bytes, self.machine.ram_total_bytes)}")
-        lines += [*map(clean_line, self.machine.notes), ""]
-        head = ("model", "fit", "needs", "±", "free", "context", "longest", "by")
-        lines.append(table(head, [_fit_row(fit) for fit in self.fits]) if self.fits else "No models.")
-        if self.together is not None:
-            context = f", up to {self.together['max_context']} tokens each" if self.together["max_context"] else ""
-            lines.append(f"\nTogether: {self.together['verdict']}{context}.")
-        return "\n".join(lines)
-
-
-def _free_of(free: int | None, total: int | None) -> str:
-    return f"{human_bytes(free)} free of {human_bytes(total)}"
-
-
-def _fit_row(fit: FitVerdict) -> tuple[str, ...]:
-    return (
-        fit.model,
-        fit.verdict.value,
-        human_bytes(fit.need_bytes),
-        human_bytes(fit.sigma_bytes),
-        f"{human_bytes(fit.free_bytes)} {fit.device}",
-        str(fit.context),
-        str(fit.max_context or "-"),
-        fit.method or "-",
-    )
-
-
-def fit_report(arena: Arena, names: Sequence[str], options: FitOptions) -> FitReport:
-    """Judge the named models, or all. Raises ArenaError, UsageError."""
-    infos = [arena.lineup.find(name).result() for name in names] if names else arena.lineup.models().result()
-    machine = arena.watch.machine().result()
-    if options.gpu:
-        machine = replace(machine, gpus=arena.watch.what_if(options.gpu), notes=("What if: not this machine's GPUs.",))
-    fits = arena.watch.fits(infos, machine, context=options.ctx, kv_type=options.kv, slots=options.slots).result()
-    together = None
-    if options.together:
-        together = _together_json(
-            infos, arena.watch.together(infos, machine, context=options.ctx, kv_type=options.kv).result()
-        )
-    if options.largest:
-        good = [fit for fit in fits if fit.verdict in (Fits.FITS, Fits.TIGHT, Fits.CPU)]
-        fits = sorted(good, key=lambda fit: fit.parts.weights)[-1:]
-    return FitReport(machine, tuple(fits), together)
-
-
-def _together_json(infos: Sequence[ModelInfo], found: Together) -> dict[str, Any]:
-    return {
-        "models": [str(info.ref) for info in infos],
-        "verdict": found.verdict.value,
-        "max_context": found.max_context,
-        "placement": {str(info.ref): found.device for info in infos} if found.device else {},
-    }
 
 
 def history_json(line: HistoryLine) -> dict[str, Any]:

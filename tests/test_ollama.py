@@ -88,6 +88,7 @@ async def test_one_odd_model_hides_no_other(server, backend):
     server.models["old:latest"] = ServedModel(capabilities=None, family="bert", quantization="unknown")
     infos = {info.ref.name: info for info in await backend.models()}
     assert (infos["qwen3:8b"].context, infos["qwen3:8b"].template_hash) == (None, "")
+    assert infos["qwen3:8b"].note, "without its template it would be another contestant"
     assert infos["qwen3:8b"].parameters == 8_000_000_000
     assert infos["llama3.2:latest"].parameters == 8_000_000_000
     assert (infos["old:latest"].note, infos["old:latest"].quantization) == ("It only makes embeddings.", "")

@@ -10,7 +10,7 @@ import pytest
 
 from arena.backends.ollama import OllamaBackend
 from arena.core.endpoints import Endpoint, Wire
-from arena.core.errors import ArenaError, PassingFaultError, SeatError
+from arena.core.errors import ArenaError, NotThereError, PassingFaultError, SeatError
 from arena.core.events import Chunk, Usage
 from arena.core.models import Contestant, ModelRef, Sampling
 from arena.core.ports import Request
@@ -165,6 +165,13 @@ async def test_a_model_that_can_not_think_says_so(server):
     assert caught.hint == "Leave `thinking` of it at `default`."
 
 
+async def test_an_address_with_the_path_of_another_wire_is_told_so(server):
+    with pytest.raises(NotThereError) as caught:
+        await at(f"{server.url}/v1").models()
+    assert caught.value.sentence == f"{server.url}/v1 has no API of Ollama (404)."
+    assert caught.value.hint == 'For Ollama take /v1 off the url; for another server write kind = "openai".'
+
+
 async def test_a_place_that_sends_elsewhere_is_not_followed(server):
     server.redirects["/api/tags"] = "http://user:secret@127.0.0.1:9/login?token=x"
     with pytest.raises(SeatError) as caught:
@@ -206,7 +213,7 @@ async def test_nobody_is_there():
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
         backend = at(url)
         for call in (backend.models(), backend.find(WHO.ref), backend.prepare(WHO), anext(backend.pull("x"))):
-            with pytest.raises(SeatError) as caught:
+            with pytest.raises(NotThereError) as caught:
                 await call
             assert caught.value.sentence == f"Nothing listens at {url}."
             assert caught.value.hint == "Start it with `ollama serve`, or correct OLLAMA_HOST."
@@ -225,7 +232,9 @@ async def test_no_host_has_that_name(monkeypatch):
     assert caught.value.sentence == "There is no host of that name: http://no-such-host.invalid:11434."
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1", "127.0.0.1:99999999"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:port", "http://[::1", "127.0.0.1:99999999", "http://127.0.0.1:65536"]
+)
 async def test_what_is_no_address_is_said_to_be_none(url):
     with pytest.raises(SeatError) as caught:
         await at(url).models()
@@ -246,10 +255,11 @@ def certificate(tmp_path):
 
 async def test_a_certificate_that_nobody_knows_is_not_accepted_until_it_is_named(certificate, monkeypatch):
     with OllamaServer({"m:1": ServedModel()}, tls=certificate) as server:
-        with pytest.raises(SeatError) as caught:
-            await at(server.url).models()
-        assert caught.value.sentence.startswith(f"The certificate of {server.url} is not accepted: self")
-        assert "SSL_CERT_FILE" in caught.value.hint
+        for url in (server.url, server.url.replace("https", "HTTPS")):
+            with pytest.raises(SeatError) as caught:
+                await at(url).models()
+            assert caught.value.sentence.startswith(f"The certificate of {server.url} is not accepted: self")
+            assert "SSL_CERT_FILE" in caught.value.hint
         monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
         assert await at(server.url).models()
 
@@ -292,45 +302,3 @@ async def test_a_fetch_that_fails_says_why(server, line, sentence, hint):
         await pull(at(server.url), "x")
     assert caught.value.sentence.startswith(sentence)
     assert hint in caught.value.hint
-
-
-# Keys
-
-
-def authorizations(server):
-    return {asked.headers.get("authorization") for asked in server.asked}
-
-
-async def test_the_key_for_ollama_com_is_shown_to_nobody_else(server, monkeypatch):
-    monkeypatch.setenv("OLLAMA_API_KEY", "secret-of-the-cloud")
-    backend = at(server.url)
-    await backend.models()
-    await hear(backend)
-    server.library["x"] = []
-    await pull(backend, "x")
-    assert authorizations(server) == {None}
-
-
-async def test_a_key_that_the_config_names_is_sent(server, monkeypatch):
-    monkeypatch.setenv("OLLAMA_API_KEY", "secret-of-the-cloud")
-    monkeypatch.setenv("BOX_KEY", " secret-of-the-box\n")
-    await at(server.url, api_key_env="BOX_KEY").models()
-    assert authorizations(server) == {"Bearer secret-of-the-box"}
-
-
-async def test_a_user_in_the_url_is_let_in(server):
-    await at(server.url.replace("//", "//me:p%40ss@")).models()
-    assert authorizations(server) == {"Basic bWU6cEBzcw=="}
-
-
-@pytest.mark.parametrize(("value", "says"), [(None, "is not set."), ("", "is not set."), ("se\ncret", "control")])
-async def test_a_key_that_is_missing_or_broken_is_said_without_showing_it(server, monkeypatch, value, says):
-    if value is not None:
-        monkeypatch.setenv("BOX_KEY", value)
-    with pytest.raises(ArenaError) as caught:
-        await at(server.url, api_key_env="BOX_KEY").models()
-    assert says in caught.value.sentence
-    assert "BOX_KEY" in caught.value.sentence
-    assert "cret" not in str(caught.value)
-    assert caught.value.hint
-    assert not server.asked

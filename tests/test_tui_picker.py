@@ -8,7 +8,7 @@ from textual.widgets import Input, OptionList
 
 from arena.backends.scripted import Script, ScriptedBackend
 from arena.core.endpoints import Endpoint, PullProgress, Wire
-from arena.core.errors import ArenaError, SeatError
+from arena.core.errors import ArenaError, NotThereError
 from arena.core.models import ModelInfo, ModelRef
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
@@ -51,7 +51,7 @@ class Down(ScriptedBackend):
         self.at = Endpoint(name, Wire.OPENAI, "http://127.0.0.1:9/v1", wanted=wanted)
 
     async def models(self):
-        raise SeatError("Nothing listens at http://127.0.0.1:9/v1.", "Start the server.")
+        raise NotThereError("Nothing listens at http://127.0.0.1:9/v1.", "Start the server.")
 
 
 async def open_picker(pilot):

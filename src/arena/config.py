@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from arena.core.endpoints import Endpoint, Wire
 from arena.core.errors import UsageError
@@ -195,16 +196,38 @@ def _endpoint(name: str, table: dict[str, Any], where: Where) -> Endpoint:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= _DAY_S:
                 raise UsageError(f"{place}: silence_s can't be {value!r}.", "It is a number of seconds, 1 or more.")
         elif not isinstance(value, str):
-            raise UsageError(f"{place}: {key} must be text, not {value!r}.", f'Write {key} = "...".')
+            raise UsageError(f"{place}: {key} must be text, not {_without_user(value)}.", f'Write {key} = "...".')
     kind, url = table.get("kind", "openai"), table.get("url", "")
     if kind not in [wire.value for wire in Wire]:
         raise UsageError(f"{place}: kind can't be {kind!r}.", "It is ollama, or openai for every other server.")
-    if not re.fullmatch(r"https?://[^\s/]+\S*", url):
-        raise UsageError(
-            f"{place}: url can't be {url!r}.", 'Write url = "http://HOST:PORT/v1", without /v1 for Ollama.'
-        )
-    endpoint = Endpoint(name, Wire(kind), url.rstrip("/"), table.get("api_key_env", ""))
+    endpoint = Endpoint(name, Wire(kind), _url(url, place), table.get("api_key_env", ""))
     return replace(endpoint, silence_s=float(table["silence_s"])) if "silence_s" in table else endpoint
+
+
+def _url(text: str, place: str) -> str:
+    """The address of a server, its scheme in small letters. Raises UsageError."""
+    try:
+        parts = urlsplit(text)
+        named = bool(re.fullmatch(r"https?://[^\s/]+\S*", text, re.IGNORECASE) and parts.hostname)
+    except ValueError:  # half an IPv6 address
+        named = False
+    if not named:
+        hint = 'Write url = "http://HOST:PORT/v1", without /v1 for Ollama.'
+        raise UsageError(f"{place}: url can't be {_without_user(text)}.", hint)
+    try:
+        right = parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        why = f"{place}: url can't be {_without_user(text)}: that port is none."
+        raise UsageError(why, "A port is a number from 1 to 65535.")
+    return f"{parts.scheme}{text[len(parts.scheme) :].rstrip('/')}"
+
+
+def _without_user(value: object) -> str:
+    """What to show of a value in which an address may stand with a password."""
+    shown = repr(value)
+    return f"'{shown.rpartition('@')[2]}" if "@" in shown else shown
 
 
 def _line_of(key: str, text: str) -> int:

@@ -5,6 +5,7 @@ Nothing is asked here, and nothing scans a network: each address is either the u
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -29,6 +30,8 @@ _USUAL = (
     Endpoint("koboldcpp", Wire.OPENAI, "http://127.0.0.1:5001/v1", wanted=False),
 )
 _OLLAMA_PORT = 11434
+_LONGEST_PORT = 5
+"""Digits."""
 
 
 def endpoints(
@@ -36,11 +39,13 @@ def endpoints(
 ) -> list[Endpoint]:
     """The endpoints to ask. A name or an address that stands further up wins: config, environment, usual ports.
 
+    Configured ones are asked in any case: behind one host and port there may be several servers by their paths.
+
     The environment: OLLAMA_HOST, OPENAI_BASE_URL where it is on this machine (elsewhere it may cost money, and has to
     be configured), LLAMA_ARG_PORT for llama-server.
     """
-    found: list[Endpoint] = []
-    for endpoint in (*configured, *_from_environment(environ), *(_usual(environ) if usual else ())):
+    found = list(configured)
+    for endpoint in (*_from_environment(environ), *(_usual(environ) if usual else ())):
         names = {name for other in found for name in (other.name, *other.aliases)}
         if endpoint.name in names or _address(endpoint) in {_address(other) for other in found}:
             continue
@@ -59,10 +64,11 @@ def server_backends(found: Sequence[Endpoint]) -> list[Backend]:
 def ollama_url(host: str) -> str:
     """The address that OLLAMA_HOST means. Scheme and port may be missing; 0.0.0.0, where a server listens, is here.
 
-    Raises ValueError when the port is no number.
+    Raises ValueError when the port is none.
     """
     scheme, _, rest = host.strip().rpartition("://")
-    parts = urlsplit(f"{scheme or 'http'}://{rest}")
+    scheme = scheme.lower()
+    parts = urlsplit(f"{scheme or 'http'}://{_bracketed(rest)}")
     name = parts.hostname or "127.0.0.1"
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)  # noqa: S104 - what a server listens on, not a client
     port = parts.port or {"": _OLLAMA_PORT, "http": 80, "https": 443}.get(scheme, _OLLAMA_PORT)
@@ -70,21 +76,31 @@ def ollama_url(host: str) -> str:
     return f"{scheme or 'http'}://{shown}:{port}{parts.path.rstrip('/')}"
 
 
+def _bracketed(rest: str) -> str:
+    """With the brackets that a bare IPv6 address lacks in an address with a port."""
+    host, slash, path = rest.partition("/")
+    try:
+        return f"[{ipaddress.IPv6Address(host)}]{slash}{path}"
+    except ValueError:
+        return rest
+
+
 def _from_environment(environ: Mapping[str, str]) -> Iterable[Endpoint]:
     if host := environ.get("OLLAMA_HOST", "").strip():
         try:
             yield Endpoint("ollama", Wire.OLLAMA, ollama_url(host))
-        except ValueError:  # a port that is no number: asking it says so in words
-            yield Endpoint("ollama", Wire.OLLAMA, host)
+        except ValueError:  # a port that is none: asking it says so in words
+            yield Endpoint("ollama", Wire.OLLAMA, host if "://" in host else f"http://{host}")
     base = Endpoint("openai", Wire.OPENAI, environ.get("OPENAI_BASE_URL", "").strip(), api_key_env="OPENAI_API_KEY")
     if base.url and base.local:
         yield base if environ.get("OPENAI_API_KEY") else replace(base, api_key_env="")
 
 
 def _usual(environ: Mapping[str, str]) -> Iterable[Endpoint]:
-    port = environ.get("LLAMA_ARG_PORT", "")
+    text = environ.get("LLAMA_ARG_PORT", "").strip()
+    port = int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_PORT else 0
     for endpoint in _USUAL:
-        if endpoint.name == "llama-server" and port.isascii() and port.isdecimal():
+        if endpoint.name == "llama-server" and 0 < port < 1 << 16:  # else no server can listen there either
             yield replace(endpoint, url=f"http://127.0.0.1:{port}/v1")
         else:
             yield endpoint

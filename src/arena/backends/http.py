@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from arena.core.endpoints import Endpoint, Wire
-from arena.core.errors import PassingFaultError, SeatError
+from arena.core.errors import NotThereError, PassingFaultError, SeatError
 from arena.core.text import clean_line
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ CONNECT_S = 2.0
 LIST_S = 3.0
 """For questions whose answer is at hand: lists, versions."""
 ATTEMPTS = 3
+_OLLAMA_PORT = 11434
 MOST_PATIENCE_S = 10.0
 """A server that asks for a longer pause than this is not waited for."""
 _BUSY = frozenset({429, 502, 503, 504})
@@ -38,14 +39,31 @@ def client_options(endpoint: Endpoint) -> dict[str, Any]:
 
     Nothing is taken from the environment: a proxy in the way of a server at home would spoil every time stamp. A
     redirect is not followed: the key would go with it. The read time-out counts silence.
+
+    Raises httpx.InvalidURL for a port that is none: to connect there raises what nobody expects.
     """
+    try:
+        parts = urlsplit(endpoint.url.strip())
+        _ = parts.port
+    except ValueError as error:
+        raise httpx.InvalidURL(str(error)) from error
     return {
         "timeout": httpx.Timeout(endpoint.silence_s, connect=CONNECT_S),
         "follow_redirects": False,
         "trust_env": False,
-        # the context of the standard library heeds SSL_CERT_FILE, for certificates of one's own
-        "verify": ssl.create_default_context() if endpoint.url.startswith("https") else False,
+        "verify": _trust(parts.scheme),
     }
+
+
+def _trust(scheme: str) -> ssl.SSLContext:
+    """Whose certificates are accepted.
+
+    For plain HTTP nobody's: to read all authorities takes a while, and what became TLS after all must fail, not go
+    unchecked.
+    """
+    if scheme == "http":
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context()  # heeds SSL_CERT_FILE, for certificates of one's own
 
 
 async def retried(start: Callable[[], AsyncGenerator[T, None]], attempts: int = ATTEMPTS) -> AsyncGenerator[T, None]:
@@ -94,7 +112,7 @@ def transport_fault(  # noqa: C901, PLR0911 - one a sentence
             return SeatError(f"There is no host of that name: {url}.", "Correct the url, or look at the network.")
         if _in_chain(error, ssl.SSLError) is not None:
             return SeatError(f"{url} does not speak HTTPS.", "Write http:// in the url, or correct the port.")
-        return SeatError(f"Nothing listens at {url}.", start_hint(endpoint))
+        return NotThereError(f"Nothing listens at {url}.", start_hint(endpoint))
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL):
         return SeatError(f"{url} is no address of a server.", "Write it as http://HOST:PORT.")
     if isinstance(error, httpx.DecodingError):
@@ -120,7 +138,7 @@ def status_fault(  # noqa: PLR0911 - one a sentence
     reason = f": {said.rstrip('.')}" if said else ""
     if 300 <= status < 400:
         to = clean_line(_without_secrets(headers.get("location", "")), 100)
-        return SeatError(
+        return NotThereError(
             f"{name} sends elsewhere ({status}): {to or 'it does not say where'}.",
             "arena follows no redirects, as the key would go along. Set the url to that place if you trust it.",
         )
@@ -138,7 +156,10 @@ def status_fault(  # noqa: PLR0911 - one a sentence
             hint = f"Fetch it with `arena pull {name}/{model}`."
         elif urlsplit(endpoint.url).path.strip("/") not in ("", "v1"):
             hint += " Its url may have to end in /v1."
-        return SeatError(f"{name} does not know {model or 'this address'} (404){reason}.", hint)
+        if not model or endpoint.wire is Wire.OLLAMA:
+            hint = kind_hint(endpoint) or hint
+        kind = SeatError if model else NotThereError
+        return kind(f"{name} does not know {model or 'this address'} (404){reason}.", hint)
     if status in _BUSY:
         after = _seconds(headers.get("retry-after", ""))
         what = "has too many requests" if status == 429 else "is not ready"
@@ -151,18 +172,31 @@ def status_fault(  # noqa: PLR0911 - one a sentence
 
 def page_fault(endpoint: Endpoint) -> SeatError:
     """The sentence for a web page where an answer of the API was expected."""
-    return SeatError(
-        f"{_address(endpoint)} answers with a web page, not as an API.",
-        "Correct the url: the API often ends in /v1, or has another port.",
-    )
+    hint = "Correct the url: the API often ends in /v1, or has another port."
+    return NotThereError(f"{_address(endpoint)} answers with a web page, not as an API.", kind_hint(endpoint) or hint)
 
 
 def garbage_fault(endpoint: Endpoint, what: str) -> SeatError:
     """The sentence for something that can't be read where a piece of the answer was expected."""
     return SeatError(
         f"{endpoint.name} sent something that is no answer: {clean_line(what, 60) or 'nothing'}.",
-        "Is the url that of its API? Its version may be too old or too new.",
+        kind_hint(endpoint) or "Is the url that of its API? Its version may be too old or too new.",
     )
+
+
+def kind_hint(endpoint: Endpoint) -> str:
+    """What to do where name, port or path say that the server speaks the other wire; else empty."""
+    try:
+        parts = urlsplit(endpoint.url)
+        port = parts.port
+    except ValueError:
+        return ""
+    if endpoint.wire is Wire.OLLAMA:
+        speaks_v1 = parts.path.rstrip("/").endswith("/v1")
+        return 'For Ollama take /v1 off the url; for another server write kind = "openai".' if speaks_v1 else ""
+    if "ollama" in endpoint.name.lower() or port == _OLLAMA_PORT:
+        return 'If it is Ollama, write kind = "ollama" in the config, and the url without /v1.'
+    return ""
 
 
 def start_hint(endpoint: Endpoint) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -16,14 +15,14 @@ from arena.backends import http
 from arena.backends.ollama_disk import installed, models_in
 from arena.backends.ollama_header import ShowDesk, Shown
 from arena.backends.ollama_listing import blob_named_by, full_name, model_info
-from arena.backends.ollama_wire import OllamaWire, said_in_stream
+from arena.backends.ollama_wire import OllamaWire
 from arena.backends.thinking import ThoughtSplitter
 from arena.core.endpoints import Endpoint, PullProgress
 from arena.core.errors import ArenaError, MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Sent, Usage
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
-from arena.core.text import clean_line, storable
+from arena.core.text import storable
 
 if TYPE_CHECKING:
     from ollama import ChatResponse, ListResponse, ProcessResponse, ProgressResponse
@@ -37,12 +36,7 @@ _PULL_SILENCE_S = 900.0
 _SHOWS_AT_ONCE = 4
 _NS_PER_MS = 1e6
 _THINK: Mapping[str, bool | None] = {"default": None, "on": True, "off": False}
-_PULL_HINTS = (
-    ("no space left", "Make room on its disk, then fetch it again: it goes on where it broke off."),
-    ("dial tcp|lookup|no such host|timeout", "Is that machine online?"),
-    ("newer version", "Update Ollama: https://ollama.com/download."),
-    ("not GGUF|not compatible", "Choose a repository with GGUF files."),
-)
+_ANEW = "Choose it anew in the picker."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,8 @@ class _Loaded:
     told: int | None
     """As /api/ps says it: a server may round it or count its slots in."""
     until_ns: int
+    digest: str = ""
+    """Of what is loaded under that name; empty: the server does not say."""
 
 
 class OllamaBackend:
@@ -72,9 +68,17 @@ class OllamaBackend:
         """Names of what nobody had loaded before arena did; the rest is not arena's to unload at the end."""
 
     async def models(self) -> Sequence[ModelInfo]:
-        """What the server has. Raises ArenaError when it can't be reached; one odd model hides no other."""
+        """What the server has. Raises ArenaError when it can't be reached; one odd model hides no other.
+
+        A model of which it does not say in time what it is has a note: played so, it would be another contestant.
+        """
         listed = await self._listed()
-        return await self._described(listed, await _in_time(partial(self._desk.show, model) for model in listed))
+        told = await _in_time(partial(self._desk.show, model) for model in listed)
+        infos = await self._described(listed, [None if isinstance(each, BaseException) else each for each in told])
+        return [
+            replace(info, note=info.note or _why_untold(each)) if isinstance(each, BaseException) else info
+            for info, each in zip(infos, told, strict=True)
+        ]
 
     async def find(self, ref: ModelRef) -> ModelInfo:
         """The model of that name; without a tag it is `latest`. Raises MissingModelError, else ArenaError.
@@ -109,7 +113,9 @@ class OllamaBackend:
     def is_loaded(self, contestant: Contestant) -> bool:
         """Whether it was in memory with that context when the server was last asked, and its time is not over."""
         loaded = self._loaded.get(full_name(contestant.ref.name))
-        return loaded is not None and loaded.context == contestant.context and time.monotonic_ns() < loaded.until_ns
+        if loaded is None or loaded.context != contestant.context or _differs(contestant, loaded.digest):
+            return False
+        return time.monotonic_ns() < loaded.until_ns
 
     async def release(self, contestant: Contestant) -> None:
         """Have it unloaded, whoever loaded it. Never raises: it goes by itself when its time is over."""
@@ -140,7 +146,7 @@ class OllamaBackend:
             if status != "success":
                 raise EOFError  # noqa: TRY301 - a connection that broke off, as all the others
         except Exception as error:
-            raise _pull_fault(error, name, wire, begun=bool(status)) from error
+            raise wire.pull_fault(error, name, begun=bool(status)) from error
         finally:
             await wire.close()
 
@@ -176,7 +182,7 @@ class OllamaBackend:
             if each is not None and info.local and not info.location
         }
         whole = await _in_time(partial(self._desk.whole, listed[number], each) for number, each in lacking.items())
-        headers = {number: each.header for number, each in zip(lacking, whole, strict=True) if each is not None}
+        headers = {number: each.header for number, each in zip(lacking, whole, strict=True) if isinstance(each, Shown)}
         return [replace(info, header=headers.get(number)) for number, info in enumerate(infos)]
 
     def _places(self) -> dict[str, Path]:
@@ -192,7 +198,8 @@ class OllamaBackend:
                     found = (await client.ps()).models
         except SeatError:  # what is really wrong, the next request says as well
             return None
-        held = {full_name(entry.model or entry.name or ""): entry for entry in found}
+        # What has the longest time left comes first. A model that was fetched anew may be there twice for a while.
+        held = {full_name(entry.model or entry.name or ""): entry for entry in reversed(found)}
         self._note(held)
         return held
 
@@ -201,14 +208,16 @@ class OllamaBackend:
         until_ns = time.monotonic_ns() + _KEEP_NS
         known, self._loaded = self._loaded, {}
         for name, entry in held.items():
-            if name in known and known[name].told == entry.context_length:
+            digest = _hex(entry.digest)
+            if name in known and (known[name].told, known[name].digest) == (entry.context_length, digest):
                 self._loaded[name] = known[name]
             elif entry.context_length:
-                self._loaded[name] = _Loaded(entry.context_length, entry.context_length, until_ns)
+                self._loaded[name] = _Loaded(entry.context_length, entry.context_length, until_ns, digest)
 
     async def _load(self, contestant: Contestant) -> AsyncGenerator[float, None]:
         """One try to load it. Yields ms once."""
         name, context = full_name(contestant.ref.name), contestant.context
+        await self._check(contestant)
         before = await self._held()
         if before is not None and name not in before:
             self._own.add(name)  # already now: a load that is called off may go on over there
@@ -219,14 +228,35 @@ class OllamaBackend:
             took_ms = (time.monotonic_ns() - began_ns) / _NS_PER_MS
         ready = before is not None and self._was_ready(before.get(name), contestant)
         after = before if ready else await self._held()
-        told = after[name].context_length if after and name in after else None
-        self._loaded[name] = _Loaded(context, told, time.monotonic_ns() + _KEEP_NS)
+        entry = after.get(name) if after else None
+        told, digest = (entry.context_length, _hex(entry.digest)) if entry else (None, "")
+        self._loaded[name] = _Loaded(context, told, time.monotonic_ns() + _KEEP_NS, digest)
         yield 0.0 if ready else took_ms
+
+    async def _check(self, contestant: Contestant) -> None:
+        """Raise SeatError when the name stands for another model by now, or when too little was known of it.
+
+        To fetch or to create a model anew puts other weights under the same name.
+        """
+        if not contestant.ref.digest:
+            return
+        with self._wire.faults():
+            client = await self._wire.client()
+            listed = (await client.list()).models  # as patient as with the load itself
+        name = full_name(contestant.ref.name)
+        model = next((each for each in listed if each.model and full_name(each.model) == name), None)
+        if model is None:  # the load says so, and what to do
+            return
+        if _differs(contestant, model.digest):
+            raise SeatError("This model has changed since it was chosen.", _ANEW)
+        shown = await self._desk.show(model)
+        info = model_info(self._endpoint, model, shown.told if shown else None)
+        if info.template_hash != contestant.template_hash or contestant.context > (info.context or contestant.context):
+            raise SeatError("Not all was known of this model when it was chosen.", _ANEW)
 
     def _was_ready(self, entry: ProcessResponse.Model | None, contestant: Contestant) -> bool:
         """Whether what the server held is this very contestant, with its context."""
-        digest = contestant.ref.digest
-        if entry is None or (digest and entry.digest and digest != entry.digest):
+        if entry is None or _differs(contestant, entry.digest):
             return False
         mine = self._loaded.get(full_name(contestant.ref.name))
         as_before = mine is not None and (mine.context, mine.told) == (contestant.context, entry.context_length)
@@ -270,8 +300,8 @@ class OllamaBackend:
             self._loaded[name] = replace(self._loaded[name], until_ns=time.monotonic_ns() + _KEEP_NS)
 
 
-async def _in_time(questions: Iterable[Callable[[], Coroutine[Any, Any, _T]]]) -> list[_T | None]:
-    """The answers, asked for a few at once; None for a fault, and for what does not come within LIST_S."""
+async def _in_time(questions: Iterable[Callable[[], Coroutine[Any, Any, _T]]]) -> list[_T | BaseException]:
+    """The answers, asked for a few at once, or their faults: CancelledError for what does not come within LIST_S."""
     few = asyncio.Semaphore(_SHOWS_AT_ONCE)
 
     async def ask(question: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
@@ -285,8 +315,21 @@ async def _in_time(questions: Iterable[Callable[[], Coroutine[Any, Any, _T]]]) -
     finally:
         for task in tasks:
             task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    return [None if isinstance(each, BaseException) else each for each in results]
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _why_untold(fault: BaseException) -> str:
+    """The note of a model of which the server did not say what it is."""
+    return fault.sentence if isinstance(fault, ArenaError) else "Its details did not come in time; look again."
+
+
+def _differs(contestant: Contestant, digest: str | None) -> bool:
+    """Whether that is the digest of another model, as far as both are known."""
+    return bool(contestant.ref.digest and digest and _hex(digest) != contestant.ref.digest)
+
+
+def _hex(digest: str | None) -> str:
+    return (digest or "").removeprefix("sha256:")
 
 
 def _question(request: Request) -> dict[str, Any]:
@@ -338,15 +381,3 @@ def _usage(frame: ChatResponse) -> Usage:
 
 def _ms(duration_ns: int | None) -> float | None:
     return None if duration_ns is None else duration_ns / _NS_PER_MS
-
-
-def _pull_fault(error: Exception, name: str, wire: OllamaWire, *, begun: bool) -> ArenaError:
-    """The sentence for a model that could not be fetched."""
-    said = said_in_stream(error)
-    if said is None:
-        fault = wire.fault(error, streaming=begun)
-        return ArenaError(fault.sentence, "Fetch it again: it goes on where it broke off.") if begun else fault
-    if "file does not exist" in said:
-        return ArenaError(f"There is no model {name} in Ollama's library.", "https://ollama.com/search lists them.")
-    hint = next((hint for pattern, hint in _PULL_HINTS if re.search(pattern, said)), "Look at its log.")
-    return ArenaError(f"{wire.endpoint.name} could not fetch {name}: {clean_line(said, 160).rstrip('.')}.", hint)

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib
 import json
 import os
 import re
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import ModuleType
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+
+import httpx
 
 from arena.backends import http
+from arena.backends.secrets import Secret
 from arena.core.endpoints import Endpoint
-from arena.core.errors import ArenaError, SeatError
+from arena.core.errors import ArenaError, NotThereError, SeatError
+from arena.core.text import clean_line
 
 if TYPE_CHECKING:
-    import httpx
     from ollama import AsyncClient
 
+_ONE_IMPORT = threading.Lock()
+_SPOILERS = re.compile(r"OLLAMA_HOST|SSL_CERT_FILE|SSL_CERT_DIR|\w+_proxy", re.IGNORECASE)
+"""Variables that a client which is made without options reads: at a bad value it can't be made."""
+_PULL_HINTS = (
+    ("no space left", "Make room on its disk, then fetch it again: it goes on where it broke off."),
+    ("dial tcp|lookup|no such host|timeout", "Is that machine online?"),
+    ("newer version", "Update Ollama: https://ollama.com/download."),
+    ("not GGUF|not compatible", "Choose a repository with GGUF files."),
+)
 _THINK_REFUSED = re.compile(r"does not support thinking|think value|invalid think", re.IGNORECASE)
 
 
@@ -31,12 +44,14 @@ class OllamaWire:
         """Nothing is read or opened yet."""
         self.endpoint = endpoint
         self._client: AsyncClient | None = None
+        self._secret = Secret()
+        """What the client shows; still known after that is closed, for the faults that come late."""
 
     async def client(self) -> AsyncClient:
         """The client. Raises SeatError when its address is none, or its key is not there."""
         if self._client is None:
             # Half a second of pydantic, while the screen goes on.
-            ollama = await asyncio.to_thread(importlib.import_module, "ollama")
+            ollama = await asyncio.to_thread(_package)
             if self._client is None:  # nobody was faster meanwhile
                 self._client = self._connected(ollama.AsyncClient)
         return self._client
@@ -57,18 +72,46 @@ class OllamaWire:
             raise self.fault(error) from error
 
     def fault(self, error: Exception, *, streaming: bool = False) -> ArenaError:
-        """The sentence for what the client raised. `streaming`: a part of the answer has come already."""
+        """The sentence for what the client raised, without the key. `streaming`: a part of the answer has come."""
+        fault = self._fault(error, streaming=streaming)
+        fault.sentence, fault.hint = self._secret.out_of(fault.sentence), self._secret.out_of(fault.hint)
+        fault.args = (fault.sentence,)
+        return fault
+
+    def pull_fault(self, error: Exception, name: str, *, begun: bool) -> ArenaError:
+        """The sentence for a model that could not be fetched. `begun`: something was heard of it."""
+        said = self._said_in_stream(error)
+        if said is None:
+            fault = self.fault(error, streaming=begun)
+            return ArenaError(fault.sentence, "Fetch it again: it goes on where it broke off.") if begun else fault
+        if "file does not exist" in said:
+            return ArenaError(f"There is no model {name} in Ollama's library.", "https://ollama.com/search lists them.")
+        hint = next((hint for pattern, hint in _PULL_HINTS if re.search(pattern, said)), "Look at its log.")
+        why = f"{self.endpoint.name} could not fetch {name}: {clean_line(said, 160).rstrip('.')}."
+        return ArenaError(why, hint)
+
+    def _said_in_stream(self, error: Exception) -> str | None:
+        """What an {"error": ...} frame said, without the key; None when that is not what was raised."""
+        kind = getattr(sys.modules.get("ollama"), "ResponseError", None)  # what was never loaded has raised nothing
+        if kind is None or not isinstance(error, kind):
+            return None
+        return self._secret.out_of(str(getattr(error, "error", error)))
+
+    def _fault(self, error: Exception, *, streaming: bool) -> ArenaError:
         if isinstance(error, ArenaError):
             return error
         if isinstance(error, TimeoutError):  # of asyncio: those of httpx are no TimeoutError
             why = f"{self.endpoint.name} did not answer at {self.endpoint.shown_url} within {http.LIST_S:g} s."
             return SeatError(why, "Look at its log; it may be busy with something else.")
-        if (said := said_in_stream(error)) is not None:
+        if (said := self._said_in_stream(error)) is not None:
             return self._said(said)
         if isinstance(error, ConnectionError) and isinstance(error.__context__, Exception):
             error = error.__context__  # the client hides what httpx said behind a sentence of its own
+        if isinstance(error, json.JSONDecodeError):
+            # Before it is cut: half a key is not found any more.
+            return http.garbage_fault(self.endpoint, self._secret.out_of(error.doc))
         if isinstance(error, ValueError | TypeError | AttributeError | RecursionError):
-            return http.garbage_fault(self.endpoint, str(getattr(error, "doc", "") or error))
+            return http.garbage_fault(self.endpoint, "something of another form")  # pydantic would tell a part of it
         return http.transport_fault(error, self.endpoint, streaming=streaming)
 
     def _said(self, said: str) -> SeatError:
@@ -83,14 +126,13 @@ class OllamaWire:
         async def sign(request: httpx.Request) -> None:
             # The client takes $OLLAMA_API_KEY by itself, for whatever host.
             request.headers.pop("authorization", None)
-            if authorization:
-                request.headers["authorization"] = authorization
+            request.headers.update(secret.headers)
 
         hooks = {"request": [sign], "response": [self._refuse]}
+        secret = self._secret = Secret.of(self.endpoint)
         try:
-            authorization = _authorization(self.endpoint)
             return make(self.endpoint.url, event_hooks=hooks, **http.client_options(self.endpoint))
-        except ValueError as error:  # such as a port that is no number
+        except (ValueError, httpx.InvalidURL) as error:  # such as a port that is no number
             why = f"The url of {self.endpoint.name} is no address of a server."
             raise SeatError(why, "Write it as http://HOST:PORT.") from error
 
@@ -100,23 +142,33 @@ class OllamaWire:
         if response.is_success and not page:
             return
         await response.aread()
-        status, body, model = response.status_code, response.text, _model_of(response.request)
+        status, body, model = response.status_code, self._secret.out_of(response.text), _model_of(response.request)
         name, url = self.endpoint.name, self.endpoint.shown_url
         if page and (response.is_success or status in (404, 405)):
             raise http.page_fault(self.endpoint)
         if status == 404 and not model:
-            raise SeatError(f"{url} has no API of Ollama (404).", "Correct the url; Ollama's own port is 11434.")
+            hint = http.kind_hint(self.endpoint) or "Correct the url; Ollama's own port is 11434."
+            raise NotThereError(f"{url} has no API of Ollama (404).", hint)
         if model and _THINK_REFUSED.search(body):
             said = http.message_of(body).rstrip(".")
             raise SeatError(f"{name} can't let {model} think so: {said}.", "Leave `thinking` of it at `default`.")
         raise http.status_fault(status, body, self.endpoint, model, response.headers)
 
 
-def said_in_stream(error: Exception) -> str | None:
-    """What an {"error": ...} frame said; None when that is not what was raised."""
-    from ollama import ResponseError  # noqa: PLC0415 - half a second, which whoever has an error of it has waited
+def _package() -> ModuleType:
+    """The ollama package. To import it makes a client of whatever the environment says, and fails when that is wrong.
 
-    return str(error.error) if isinstance(error, ResponseError) else None
+    Arena says itself where to go. What is set stays set: who reads the environment meanwhile finds it empty, not gone.
+    """
+    with _ONE_IMPORT:
+        if "ollama" in sys.modules:  # whole: nobody else imports it
+            return sys.modules["ollama"]
+        hidden = {name: value for name, value in os.environ.items() if _SPOILERS.fullmatch(name)}
+        try:
+            os.environ.update(dict.fromkeys(hidden, ""))
+            return importlib.import_module("ollama")
+        finally:
+            os.environ.update(hidden)
 
 
 def _model_of(request: httpx.Request) -> str:
@@ -125,24 +177,3 @@ def _model_of(request: httpx.Request) -> str:
         return str(json.loads(request.content)["model"])
     except (ValueError, KeyError, TypeError):
         return ""
-
-
-def _authorization(endpoint: Endpoint) -> str:
-    """The header that lets arena in: by key, or by the user and the password of the url. Empty: neither.
-
-    Raises SeatError when the key is not where the config says.
-    """
-    variable, url = endpoint.api_key_env, urlsplit(endpoint.url)
-    if variable:
-        key = os.environ.get(variable, "").strip()
-        if not key:
-            why = f"The variable {variable}, which holds the key of {endpoint.name}, is not set."
-            raise SeatError(why, "Set it, or take `api_key_env` out of the config.")
-        if not (key.isascii() and key.isprintable()):
-            why = f"What is in the variable {variable} can't be a key: it holds control or foreign characters."
-            raise SeatError(why, "Set it again.")
-        return f"Bearer {key}"
-    if url.username is None:
-        return ""
-    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()

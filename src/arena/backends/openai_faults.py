@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 
 import httpx
 from httpx_sse import SSEError
 
 from arena.backends import http
+from arena.backends.secrets import Secret as Secret  # noqa: PLC0414 - openai.py takes it from here
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, SeatError
 
-_INSTEAD = "[key]"
-_SHORTEST = 4
-"""A shorter key hides nothing, and taking it out of a sentence would only spoil the sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """The key of a server, for as long as one request takes. It is in no text that this program makes."""
-
-    _key: str = field(default="", repr=False)
-
-    @classmethod
-    def of(cls, endpoint: Endpoint) -> Secret:
-        """What the environment variable of the endpoint holds now. Raises SeatError when it holds no key."""
-        name = endpoint.api_key_env
-        if not name:
-            return cls()
-        key = os.environ.get(name, "").strip()
-        if not key:
-            raise SeatError(
-                f"The key of {endpoint.name} is missing: ${name} is empty.",
-                f"Set it where arena is started: export {name}=...",
-            )
-        if not (key.isascii() and key.isprintable()):
-            raise SeatError(
-                f"${name} holds characters that no key of {endpoint.name} can have.", "Copy the key into it once again."
-            )
-        return cls(key)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What a request with this key carries."""
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
-
-    def out_of(self, text: str) -> str:
-        """The text without the key, also where JSON has spelled its characters in another way."""
-        if len(self._key) < _SHORTEST:
-            return text
-        with suppress(ValueError, RecursionError):
-            text = json.dumps(json.loads(text), ensure_ascii=False)
-        return text.replace(self._key, _INSTEAD)
+_MAY_HAPPEN = (
+    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, SSEError, OSError),
+    *(ValueError, ArithmeticError, RecursionError, LookupError),
+)
 
 
 @contextmanager
@@ -72,11 +33,35 @@ def in_words(
         fault.sentence, fault.hint = secret.out_of(fault.sentence), secret.out_of(fault.hint)
         fault.args = (fault.sentence,)
         raise
-    except httpx.StreamError as error:
-        raise http.transport_fault(error, endpoint, streaming=True) from error
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise http.transport_fault(error, endpoint, streaming=begun(), listing=listing) from error
-    except SSEError as error:
-        raise http.garbage_fault(endpoint, "an answer of another kind") from error
-    except (ValueError, RecursionError, LookupError) as error:
-        raise http.garbage_fault(endpoint, secret.out_of(str(error))) from error
+    except ExceptionGroup as group:  # what goes wrong while it connects comes wrapped
+        raise _fault_of(_leaf_of(group), endpoint, secret, streaming=begun(), listing=listing) from group
+    except _MAY_HAPPEN as error:
+        raise _fault_of(error, endpoint, secret, streaming=begun(), listing=listing) from error
+
+
+def _fault_of(error: Exception, endpoint: Endpoint, secret: Secret, *, streaming: bool, listing: bool) -> ArenaError:
+    if isinstance(error, ArenaError):
+        return error
+    if isinstance(error, SSEError):
+        return http.garbage_fault(endpoint, "an answer of another kind")
+    if isinstance(error, UnicodeError):  # all texts are read leniently: it is the name of the host
+        return http.transport_fault(httpx.InvalidURL("the host"), endpoint)
+    if isinstance(error, ValueError | ArithmeticError | RecursionError | LookupError):
+        return http.garbage_fault(endpoint, secret.out_of(str(error)))
+    if isinstance(error, TimeoutError) and not listing:
+        return SeatError(
+            f"{endpoint.name} did not come to the end of its answer within {endpoint.silence_s:g} s.",
+            "Look at its log; a server that is slow needs a longer `silence_s` in the config.",
+        )
+    if isinstance(error, TimeoutError):
+        error = httpx.ReadTimeout("of the whole question")
+    streaming = streaming or isinstance(error, httpx.StreamError)
+    return http.transport_fault(error, endpoint, streaming=streaming, listing=listing)
+
+
+def _leaf_of(group: ExceptionGroup[Exception]) -> Exception:
+    """The first of the errors in it."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -12,6 +12,7 @@ from arena.backends.discovery import endpoints, ollama_url
 from arena.config import load
 from arena.core.endpoints import Endpoint, Reached, Wire, down
 from arena.core.errors import NotThereError, UsageError
+from openai_server import OpenAIServer
 
 USUAL = Endpoint("vllm", Wire.OPENAI, "http://127.0.0.1:8000/v1", wanted=False)
 
@@ -242,3 +243,14 @@ def test_an_endpoint_does_not_show_its_password(tmp_path):
     settings = config(tmp_path, '[endpoints.desk]\nurl = "HTTPS://me:hunter2@Box:1/v1/"')
     assert settings.endpoints[0].url == "https://me:hunter2@Box:1/v1"
     assert "hunter2" not in repr(settings)
+
+
+async def test_a_closed_port_is_known_without_a_client():
+    closed = replace(endpoints([], {})[0], url="http://127.0.0.1:1")
+    with pytest.raises(NotThereError, match="Nothing listens at"):
+        await http.knock(closed)
+
+
+async def test_an_open_port_is_known_too():
+    with OpenAIServer("vllm") as server:
+        await http.knock(Endpoint("vllm", Wire.OPENAI, server.url, wanted=False))

@@ -55,6 +55,20 @@ def client_options(endpoint: Endpoint) -> dict[str, Any]:
     }
 
 
+async def knock(endpoint: Endpoint) -> None:
+    """Whether anything listens there, without a client of any kind. Raises NotThereError when not.
+
+    Most of the usual ports are closed most of the time, and the clients take most of a second to import.
+    """
+    parts = urlsplit(endpoint.url)
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    except (OSError, TimeoutError, ValueError):
+        raise NotThereError(f"Nothing listens at {_address(endpoint)}.", start_hint(endpoint)) from None
+    writer.close()
+
+
 def _trust(scheme: str) -> ssl.SSLContext:
     """Whose certificates are accepted.
 

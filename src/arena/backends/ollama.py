@@ -72,6 +72,8 @@ class OllamaBackend:
 
         A model of which it does not say in time what it is has a note: played so, it would be another contestant.
         """
+        if not self._endpoint.wanted:
+            await http.knock(self._endpoint)
         listed = await self._listed()
         told = await _in_time(partial(self._desk.show, model) for model in listed)
         infos = await self._described(listed, [None if isinstance(each, BaseException) else each for each in told])

@@ -11,11 +11,13 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any, Self
 
 TEXT = "Once upon a time."
 PATIENCE_S = 20.0
+DRIP_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Act:
 
     raw: bytes
     then: str = "close"
-    """`close`, `reset` (as a crash does) or `hang`."""
+    """`close`, `reset` (as a crash does), `hang`, or `drip`: a blank now and then, without an end."""
 
 
 def status(code: int, body: Any = "", **headers: str) -> Act:
@@ -60,12 +62,20 @@ WARM = status(200, {"choices": [{"index": 0, "message": {"content": "Hi"}, "fini
 class FaultyServer:
     """`with FaultyServer(act, ...) as server: ... server.url`; ends with the block.
 
-    `listing`: what GET /v1/models gets; `warming`: what the first warm-ups get; `tls`: (certificate, key) files.
+    `listing`: what GET /v1/models gets, `pages`: what other addresses get, `pause_s` goes before either; `warming`:
+    what the first warm-ups get; `tls`: (certificate, key) files.
     """
 
     def __init__(
-        self, *acts: Act, listing: Act = LIST, warming: tuple[Act, ...] = (), tls: tuple[str, str] | None = None
+        self,
+        *acts: Act,
+        listing: Act = LIST,
+        pages: Act | None = None,
+        pause_s: float = 0.0,
+        warming: tuple[Act, ...] = (),
+        tls: tuple[str, str] | None = None,
     ) -> None:
+        self._pages, self._pause_s = pages or status(404, {"error": "no such page"}), pause_s
         self._acts, self._listing, self._warming = list(acts), listing, list(warming)
         self.seen: list[str] = []
         """Every request as it came."""
@@ -108,10 +118,17 @@ class FaultyServer:
                 connection.sendall(act.raw)
                 if act.then == "hang":
                     self._over.wait(PATIENCE_S)
+                elif act.then == "drip":
+                    self._drip(connection)
                 elif act.then == "reset":
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except OSError:  # the other side has gone, or does not speak this
                 return
+
+    def _drip(self, connection: socket.socket) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not self._over.wait(DRIP_S):
+            connection.sendall(b" ")
 
     def _request(self, connection: socket.socket) -> tuple[str, bytes]:
         raw = b""
@@ -134,7 +151,8 @@ class FaultyServer:
     def _act_for(self, request: tuple[str, bytes]) -> Act:
         line, body = request
         if line.startswith("GET"):
-            return self._listing if line.split()[1] == "/v1/models" else status(404, {"error": "no such page"})
+            self._over.wait(self._pause_s)
+            return self._listing if line.split()[1] == "/v1/models" else self._pages
         asked = json.loads(body)
         if asked["max_tokens"] == 1:
             return self._warming.pop(0) if self._warming else WARM

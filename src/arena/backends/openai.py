@@ -6,18 +6,18 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from httpx_sse import EventSource
 
 from arena.backends import http, openai_flavours
 from arena.backends.openai_faults import Secret, in_words
 from arena.backends.openai_flavours import GENERIC, LLAMA_SERVER, LM_STUDIO, TRANSFORMERS, Flavour
 from arena.backends.openai_frames import Reading
+from arena.backends.openai_stream import body_of, drain, frames_of, heard_within
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, MissingModelError, PassingFaultError, SeatError
 from arena.core.events import Chunk, Piece, Sent
@@ -30,7 +30,6 @@ _WARM_S = 240.0
 _POLL_S = 1.0
 _CHAT = "/chat/completions"
 _NO_LIST = frozenset({404, 405, 500, 501})
-_DRAIN_S = 0.2
 _UNTOLD = frozenset({GENERIC.name, LLAMA_SERVER.name})
 """Flavours that may answer by any name when they list none."""
 _LIST_CHARS, _ANSWER_CHARS, _FAULT_CHARS = 4_000_000, 16_000_000, 64_000
@@ -60,6 +59,8 @@ class OpenAIBackend:
 
     async def models(self) -> Sequence[ModelInfo]:
         """What it lists. Raises ArenaError when it can't be reached or does not speak this wire."""
+        if not self._endpoint.wanted:
+            await http.knock(self._endpoint)
         await self._survey()
         if self._listless is not None:
             raise self._listless
@@ -130,14 +131,15 @@ class OpenAIBackend:
         props: object = None
         async with self._alone():
             with in_words(self._endpoint, self._secret(), listing=True):
-                entries = await self._listed()
-                flavour = openai_flavours.by_owner(entries or ())
-                if flavour is None:
-                    flavour, entries = await self._look_closer(entries)
-                if flavour is TRANSFORMERS:
-                    entries = await self._pinned(entries or [])
-                if flavour is LLAMA_SERVER and entries and len(entries) == 1 and "status" not in entries[0]:
-                    props = await self._maybe(self._root + "/props")
+                async with asyncio.timeout(2 * http.LIST_S):  # there are some questions, and each may take its time
+                    entries = await self._listed()
+                    flavour = openai_flavours.by_owner(entries or ())
+                    if flavour is None:
+                        flavour, entries = await self._look_closer(entries)
+                    if flavour is TRANSFORMERS:
+                        entries = await self._pinned(entries or [])
+                    if flavour is LLAMA_SERVER and entries and len(entries) == 1 and "status" not in entries[0]:
+                        props = await self._maybe(self._root + "/props")
                 names = openai_flavours.named(entries or ())
         name = flavour.name if flavour.name in self.endpoints else self.endpoints[0]
         self._flavour = flavour
@@ -190,7 +192,7 @@ class OpenAIBackend:
         response, text = await self._brief(url)
         try:
             return json.loads(text) if response.is_success else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     async def _brief(self, url: str, question: Mapping[str, Any] | None = None) -> tuple[httpx.Response, str]:
@@ -203,13 +205,12 @@ class OpenAIBackend:
 
     async def _asked(self, url: str, question: Mapping[str, Any] | None) -> tuple[httpx.Response, str]:
         method, options = "GET" if question is None else "POST", self._options(question, listing=True)
-        async with self._client_now.stream(method, url, **options) as response:
-            return response, await _read(response, _LIST_CHARS)
+        async with heard_within(http.LIST_S), self._client_now.stream(method, url, **options) as response:
+            return response, await body_of(response, _LIST_CHARS, http.LIST_S)
 
     def _known(self, name: str) -> ModelInfo:
         """The model of that name. Raises MissingModelError."""
-        by_id = next((each for each, model in self._ids.items() if model == name), name)
-        if (info := self._infos.get(by_id)) is not None:
+        if (info := self._infos.get(openai_flavours.called(name, self._ids))) is not None:
             return info
         at = self._endpoint
         if not self._infos and self._flavour.name in _UNTOLD:
@@ -219,16 +220,20 @@ class OpenAIBackend:
         hint = f"There are: {names}." if names else f"Load or fetch a model at {at.name} first."
         raise MissingModelError(f"There is no model {at.name}/{clean_line(name, 100)}.", hint)
 
+    def _id_of(self, name: str) -> str:
+        """The server's own name of a model."""
+        return self._ids.get(openai_flavours.called(name, self._ids), name)
+
     # Questions
 
     async def _warm_up(self, name: str) -> None:
         if name not in self._infos:
             await self.find(ModelRef(self._endpoint.name, name))
-        body = openai_flavours.warm_up_of(self._flavour, self._ids.get(name, name))
+        body = openai_flavours.warm_up_of(self._flavour, self._id_of(name))
         async with self._alone():
             with in_words(self._endpoint, self._secret()):
                 async with self._post(body) as (response, _):
-                    text = await _read(response, _ANSWER_CHARS)
+                    text = await self._body(response, _ANSWER_CHARS)
                     if http.is_page(response):
                         raise http.page_fault(self._endpoint)
                     if "json" in response.headers.get("content-type", ""):
@@ -236,8 +241,8 @@ class OpenAIBackend:
 
     async def _answer(self, request: Request) -> AsyncGenerator[Piece, None]:
         """One try. Sent goes before the first piece, so that a try that failed before it leaves no trace."""
-        name = request.contestant.ref.name
-        body = openai_flavours.body_of(request, self._flavour, self._ids.get(name, name), self._refused)
+        model = self._id_of(request.contestant.ref.name)
+        body = openai_flavours.body_of(request, self._flavour, model, self._refused)
         reading, secret = Reading(self._endpoint), self._secret()
         with in_words(self._endpoint, secret, lambda: reading.begun):
             async with self._post(body) as (response, at_ns):
@@ -258,17 +263,16 @@ class OpenAIBackend:
         if http.is_page(response):
             raise http.page_fault(self._endpoint)
         if kind and kind != "text/event-stream":
-            for chunk in reading.whole(await _read(response, _ANSWER_CHARS)):
+            for chunk in reading.whole(await self._body(response, _ANSWER_CHARS)):
                 yield chunk
         else:
-            response.headers["content-type"] = "text/event-stream"  # where it does not say
-            async with aclosing(EventSource(response).aiter_sse()) as frames:
+            async with aclosing(frames_of(response, self._endpoint, lambda: bool(reading.finish))) as frames:
                 async for frame in frames:
                     for chunk in reading.frame(frame.data, frame.event):
                         yield chunk
                     if reading.ended:
                         break
-                await _drain(frames)
+                await drain(frames)
             if not reading.finish:
                 self._check_end(reading)
         for chunk in reading.rest():
@@ -302,11 +306,12 @@ class OpenAIBackend:
             while True:
                 options, at_ns = self._options(asked), time.monotonic_ns()
                 call = self._client_now.stream("POST", self._base + _CHAT, **options)
-                response = await stack.enter_async_context(call)
+                async with heard_within(self._endpoint.silence_s):
+                    response = await stack.enter_async_context(call)
                 if response.is_success:
                     yield response, at_ns
                     return
-                text = await _read(response, _FAULT_CHARS)
+                text = await self._body(response, _FAULT_CHARS)
                 message = openai_flavours.complaint(text) if response.status_code in (400, 422) else ""
                 room = openai_flavours.room_left(message)
                 if name := openai_flavours.refused(message, asked):
@@ -316,6 +321,10 @@ class OpenAIBackend:
                     asked["max_tokens"] = room
                 else:
                     raise self._status_fault(response, text, str(asked["model"]))
+
+    async def _body(self, response: httpx.Response, limit: int) -> str:
+        """What comes in one piece must not take longer than what comes piece by piece may be silent."""
+        return await body_of(response, limit, self._endpoint.silence_s)
 
     def _status_fault(self, response: httpx.Response, text: str, model: str = "") -> ArenaError:
         fault = http.status_fault(
@@ -360,6 +369,7 @@ class OpenAIBackend:
         """The address of the API: /v1 where the url names no path."""
         try:
             parts = urlsplit(self._endpoint.url.strip())
+            _ = parts.port  # raises for one that is none
         except ValueError as error:
             raise httpx.InvalidURL(str(error)) from error
         path = parts.path.rstrip("/").removesuffix(_CHAT)
@@ -372,22 +382,3 @@ class OpenAIBackend:
 
 class _LoadingError(PassingFaultError):
     """The server is there and its model is not yet."""
-
-
-async def _drain(frames: AsyncIterator[object]) -> None:
-    """Read to the end of a stream that said it is over: a connection that is read to its end can be used again."""
-    with suppress(httpx.HTTPError, TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
-            async for _ in frames:
-                pass
-
-
-async def _read(response: httpx.Response, limit: int) -> str:
-    """The body of an answer, or its first `limit` characters."""
-    parts: list[str] = []
-    async for part in response.aiter_text():
-        parts.append(part)
-        limit -= len(part)
-        if limit <= 0:
-            break
-    return "".join(parts)

@@ -110,6 +110,23 @@ def named(entries: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
+def called(name: str, ids: Mapping[str, str]) -> str:
+    """The name under which a model is shown that somebody calls so. `ids`: the shown names -> the server's own.
+
+    The folder of a file may be left out or be another one, as may the owner of a model, where that leaves no doubt.
+    """
+    if name in ids:
+        return name
+    if by_id := next((shown for shown, model in ids.items() if model == name), ""):
+        return by_id
+    if not (_is_bare(name) or _is_path(name)):
+        return name  # another owner's model is another model
+    may_be = [shown for shown in ids if _last_part(shown) == _last_part(name)]
+    if _is_path(name):
+        may_be = [shown for shown in may_be if _is_bare(ids[shown]) or _is_path(ids[shown])]
+    return may_be[0] if len(may_be) == 1 else name
+
+
 def described(
     name: str, entry: Mapping[str, Any], flavour: Flavour, endpoint: Endpoint, props: Mapping[str, Any]
 ) -> ModelInfo:
@@ -122,7 +139,7 @@ def described(
     contexts = () if loadable else (meta.get("n_ctx"), settings.get("n_ctx"))
     trained = () if loadable else (entry.get("max_model_len"), entry.get("max_context_length"), meta.get("n_ctx_train"))
     embeds = entry.get("type") == "embeddings" or bool(_EMBEDS.search(name))
-    path = _text(props.get("model_path")) or (entry["id"] if _is_path(entry["id"]) else "")
+    path = _text(props.get("model_path")) or entry["id"]
     template = _text(props.get("chat_template")).encode("utf-8", "replace")
     return ModelInfo(
         ModelRef(endpoint.name, name),
@@ -131,7 +148,7 @@ def described(
         quantization=_text(entry.get("quantization") or ("" if loadable else meta.get("ftype"))),
         size_bytes=count_in(meta.get("size")),
         context=next((count for each in (*contexts, *trained) if (count := count_in(each))), None),
-        location=path if path and endpoint.local else endpoint.shown_url,
+        location=path if endpoint.local and _is_absolute(path) else endpoint.shown_url,
         template_hash=hashlib.sha256(template).hexdigest()[:16] if template else "",
         note=_NO_CHAT if embeds and entry.get("type", "embeddings") == "embeddings" else "",
         local=endpoint.local,
@@ -207,8 +224,8 @@ def pinned_to(message: str) -> str:
 
 
 def count_in(value: object) -> int | None:
-    """A count out of JSON; None when it is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A count out of JSON; None when it is none, or none that a database could hold."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def _thinking(wish: str, flavour: Flavour) -> dict[str, Any]:
@@ -223,13 +240,32 @@ def _thinking(wish: str, flavour: Flavour) -> dict[str, Any]:
 
 
 def _short(name: str) -> str:
-    if _is_path(name):
-        name = PureWindowsPath(name).name if "\\" in name else PurePosixPath(name).name
+    return _last_part(name) if _is_path(name) else _without_suffix(name)
+
+
+def _last_part(name: str) -> str:
+    return _without_suffix(PureWindowsPath(name).name if "\\" in name else PurePosixPath(name).name)
+
+
+def _without_suffix(name: str) -> str:
     return name[:-5] if name.lower().endswith(".gguf") and len(name) > 5 else name
 
 
 def _is_path(name: str) -> bool:
-    return bool(re.match(r"(/|~|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\)", name)) and bool(name.strip("/\\.~"))
+    """Whether it names a file or a folder, and not a model by its owner, such as org/one."""
+    if not name.strip("/\\.~"):
+        return False
+    is_rooted = re.match(r"(/|~|\.{1,2}[/\\]|[A-Za-z]:[/\\]|\\\\)", name)
+    return bool(is_rooted) or (not _is_bare(name) and name.lower().endswith(".gguf"))
+
+
+def _is_bare(name: str) -> bool:
+    return "/" not in name and "\\" not in name
+
+
+def _is_absolute(name: str) -> bool:
+    """Whether it names the same file in whichever folder it is read."""
+    return PurePosixPath(name).is_absolute() or PureWindowsPath(name).is_absolute()
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

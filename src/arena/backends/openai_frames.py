@@ -14,6 +14,7 @@ from arena.core.errors import SeatError
 from arena.core.events import Chunk, Usage
 
 _END = "[DONE]"
+_MOST_MS = 1e12
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 """In some versions a server sends a thought under two of these names at once."""
 
@@ -120,6 +121,8 @@ class Reading:
         self.begun = self.begun or bool(thought or answer)
         if isinstance(reason := choice.get("finish_reason"), str):
             self.finish = reason or self.finish
+            if self.finish:  # what is held back need not wait for the counts
+                chunks += self.rest()
         return chunks
 
     def _said_fault(self, found: Mapping[str, Any]) -> SeatError:
@@ -145,4 +148,6 @@ def _text_of(value: object) -> str:
 
 
 def _ms(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value < _MOST_MS else None

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 from textual.widgets import Input, OptionList
 
 from arena.backends.scripted import Script, ScriptedBackend
 from arena.core.endpoints import Endpoint, PullProgress, Wire
 from arena.core.errors import ArenaError, NotThereError
+from arena.core.machine import Gpu
 from arena.core.models import ModelInfo, ModelRef
+from arena.core.variants import Variant
+from arena.hardware.probe import MachineProbe
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
 from arena.tui.screens.picker import PickerScreen
@@ -139,3 +143,30 @@ async def test_the_same_model_meets_itself_at_other_settings(tmp_path):
             await until(pilot, lambda: "temperature=0.7" in screen_text(pilot))
             await until(pilot, lambda: "temperature=0 " in screen_text(pilot))
             assert len(arena.board().result().standings) == 2
+
+
+class SmallCard:
+    """An NVIDIA driver that shows one card of 6 GiB."""
+
+    multiprocessors: ClassVar = {"u0": 20}
+
+    def read(self):
+        return (Gpu(0, "Small card", "u0", 6 << 30, 6 << 30),), ()
+
+    def close(self):
+        pass
+
+
+async def test_what_does_not_fit_comes_with_what_would_make_it(tmp_path):
+    ref, wanted = ModelRef("garage", "qwen3:8b", "dd" * 32), Variant(context=32768)
+    long = ModelInfo(ref, "qwen3", 8_190_735_360, None, "Q4_K_M", None, 40960, variant=wanted)
+    probe = MachineProbe(SmallCard(), others=())
+    with arena_on(tmp_path, {**CAST, "qwen3:8b": Script(["Hm."], info=long)}, probe=probe) as arena:
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(120, 36)) as pilot:
+            await open_picker(pilot)
+            await until(pilot, lambda: picker_of(pilot).option_count == 4)
+            await until(pilot, lambda: "in part" in screen_text(pilot))
+            await pilot.press("end")
+            await until(pilot, lambda: "garage/qwen3:8b would fit with: " in screen_text(pilot))
+            await pilot.press("home")
+            await until(pilot, lambda: "qwen3:8b would fit" not in screen_text(pilot))

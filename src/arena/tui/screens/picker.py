@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 
 from arena.core.endpoints import down
 from arena.core.fit import Together, TogetherVerdict
-from arena.core.machine import FitVerdict, human_bytes
+from arena.core.machine import Fits, FitVerdict, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line, clean_name
 from arena.core.variants import Variant
@@ -26,6 +26,7 @@ from arena.tui.widgets.hardware_panel import STATES
 from arena.wiring import Arena
 
 _WIDE = 80
+_LACKING = frozenset({Fits.TIGHT, Fits.PARTIAL, Fits.NO})
 _TOLD = 14
 _TOGETHER = {
     TogetherVerdict.FITS: "together",
@@ -69,6 +70,7 @@ class PickerScreen(ModalScreen[Choice | None]):
         self._fits: dict[str, FitVerdict] = {}
         self._beside: dict[str, Together] = {}
         self._hint = "Looking for models…"
+        self._would_fit = ""
 
     def compose(self) -> ComposeResult:
         """Title, list, hint."""
@@ -131,7 +133,24 @@ class PickerScreen(ModalScreen[Choice | None]):
         title = ("Contestants", "bold"), (f"    {self._seats} of the marked ones sit in each round", "$text-muted")
         self.query_one("#picker-title", Static).update(Content.assemble(*title))
         lines = [Content.styled(clean_line(line, 300), "$text-muted") for line in self._hint.split("\n")]
+        if self._would_fit:
+            lines.insert(0, Content.styled(clean_line(self._would_fit, 300), "$warning"))
         self.query_one("#picker-hint", Static).update(Content("\n").join(lines))
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Of a model that does not fit, say what would make it."""
+        key = self._under_cursor
+        self._would_fit = ""
+        self._draw()
+        if key in self._fits and self._fits[key].verdict in _LACKING:
+            self.run_worker(self._look_for_levers(self._infos[key]), group="levers", exclusive=True)
+
+    async def _look_for_levers(self, info: ModelInfo) -> None:
+        (levers,) = await wrap_future(self._arena.watch.levers([info]))
+        helping = [lever.what for lever in levers if lever.makes_it_fit][:2]
+        if helping:
+            self._would_fit = f"{info.ref} would fit with: {' or: '.join(helping)}."
+            self._draw()
 
     @property
     def _under_cursor(self) -> str | None:

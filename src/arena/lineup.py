@@ -9,16 +9,18 @@ from contextlib import aclosing
 from functools import cached_property
 from pathlib import Path
 
+from arena.core.bench import BenchPlan, BenchReport, BenchStep
 from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, UsageError
 from arena.core.fit import TogetherVerdict
-from arena.core.machine import Fits
+from arena.core.machine import Fits, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.ports import Backend, Engine, Puller, Request
 from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS
 from arena.core.timing import Metrics
 from arena.core.variants import split_variant
+from arena.engine.bench import Bench
 from arena.engine.play import hear
 from arena.engine.room import Room
 from arena.watch import Watch
@@ -135,6 +137,34 @@ class Lineup:
             return (await hear(self.backends[info.ref.endpoint], request)).metrics
 
         return self._room.submit(ask())
+
+    def bench(
+        self,
+        infos: Sequence[ModelInfo],
+        plan: BenchPlan,
+        tell: Callable[[BenchStep], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Future[BenchReport]:
+        """Measure the speed of models that all differ; nothing is stored. A model that fails takes only itself out.
+
+        `tell` is called in the engine's thread and must not wait; `stop` is asked there between two requests. Models
+        that do not fit at once are loaded one at a time.
+        """
+
+        async def look() -> Machine | None:
+            try:
+                return await asyncio.wait_for(asyncio.wrap_future(self._watch.machine()), _PATIENCE_S)
+            except TimeoutError:
+                return None
+
+        async def measure() -> BenchReport:
+            # A backend keeps no more models than can sit in a round.
+            roomy = len(infos) <= len(LABELS) and await self.make_room(infos)
+            bench = Bench(infos, plan, self.backends, self._sampling, look, tell, stop, one_at_a_time=not roomy)
+            return await bench.run()
+
+        self.stop_warming()
+        return self._room.submit(measure())
 
     def pull(self, name: str, tell: Callable[[PullProgress], None]) -> Future[ModelInfo]:
         """Fetch a model: `ENDPOINT/NAME`, or a name for the first server that fetches. Cancel the future to stop.

@@ -131,6 +131,23 @@ def vote(verdict: tuple[str, str] | None, as_json: bool, db: Path | None, config
 
 
 @main_group.command()
+@click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="What to measure; give one or more.")
+@click.option("--repeats", type=click.IntRange(1), default=5, help="Runs of each model at each prompt length.")
+@click.option("--prompt-tokens", default="64,512,2048", metavar="N,...", help="Prompt lengths in tokens.")
+@click.option("--tokens", type=click.IntRange(2), default=128, help="Tokens of each answer.")
+@click.option("--cooldown", type=click.FloatRange(0), default=1.0, metavar="S", help="Seconds of rest before each run.")
+@click.option("--json", "form", flag_value="json", help="As JSON, with every run.")
+@click.option("--md", "form", flag_value="md", help="As a Markdown table.")
+@places
+def bench(models: tuple[str, ...], form: str | None, db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Speed alone: prefill and decode apart, in a balanced order, with quartiles. Nothing is stored or rated."""
+    from arena.cli.bench import BenchOptions, run_bench  # noqa: PLC0415
+
+    with opened(db, config) as arena:
+        run_bench(arena, models, BenchOptions(**options, form=form or "text"), print_json, click.echo, narrate)
+
+
+@main_group.command()
 @click.option("--tag", default="", help="Only votes on prompts with this tag.")
 @click.option("--json", "form", flag_value="json", help="As JSON.")
 @click.option("--csv", "form", flag_value="csv", help="As CSV.")

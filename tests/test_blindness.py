@@ -12,6 +12,7 @@ from arena.cli import reports, rounds
 from arena.core.events import Failed
 from arena.core.machine import human_bytes
 from arena.core.models import Contestant, Sampling
+from arena.core.naming import MASK
 from arena.core.prompts import Prompt
 from arena.core.rounds import Outcome, RoundState, Schedule, SealedRound
 from arena.tui.app import ArenaApp
@@ -89,6 +90,7 @@ async def test_why_a_seat_failed_is_said_only_with_the_names(tmp_path):
             heard = []
             playing = arena.play(view.id, heard.append)
             await until(pilot, lambda: any(isinstance(event, Failed) for event in heard))
+            await until(pilot, lambda: "word " in "".join(getattr(event, "text", "") for event in heard))
             assert not told_by("".join(map(repr, heard)))
             playing.cancel()
             await until(pilot, lambda: arena.look(view.id).result().state is RoundState.VOID)
@@ -182,3 +184,70 @@ async def test_a_crash_report_of_a_blind_round_names_nobody(tmp_path, slow_cast)
         text += "".join(segment.text for part in report for segment in app.console.render(part))
         assert "ZeroDivisionError" in text
         assert not told_by(text)
+
+
+TALKERS = {
+    "zephyr-9b": Script(
+        ["I am Zep", "hyr, a language model ", "trained by ", "Garage Labs", ". ", "The answer is 41, I am sure. " * 8],
+        0.02,
+        info=CAST["zephyr-9b"].info,
+    ),
+    "kestrel-3b": Script(
+        ["저는 Kest", "rel입니다. ", "It is forty-one, I think. " * 8, "\nKestrel: 41"],
+        0.02,
+        info=CAST["kestrel-3b"].info,
+    ),
+}
+
+
+async def test_a_model_that_names_itself_is_masked_until_the_reveal(tmp_path):
+    with arena_on(tmp_path, TALKERS) as arena:
+        app = ArenaApp(arena, NAMES[:2])
+        async with app.run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.ASKING)
+            await until(pilot, lambda: "zephyr" in screen_text(pilot))
+            await pilot.press(*"why?", "enter")
+            await until(pilot, lambda: app.screen.phase is Phase.ANSWERING)
+            while app.screen.phase is not Phase.VOTING:
+                assert not told_by(screen_text(pilot))
+                await pilot.pause(0.02)
+            assert MASK in screen_text(pilot)
+            assert not told_by(screen_text(pilot))
+            await pilot.press("a")
+            await until(pilot, lambda: app.screen.phase is Phase.REVEALED)
+            await until(pilot, lambda: "I am Zephyr" in screen_text(pilot) and "저는 Kestrel" in screen_text(pilot))
+            assert MASK not in screen_text(pilot)
+            assert "names its model: not rated" in screen_text(pilot)
+            (line,) = arena.history().result()
+            assert line.flags == ("named",)
+            assert arena.board().result().votes == 0
+
+
+async def test_a_waiting_round_that_names_its_models_is_masked_everywhere(tmp_path):
+    with arena_on(tmp_path, TALKERS) as arena:
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+        view = arena.deal(Prompt("what is 67 - 26?"), infos).result()
+        heard = []
+        played = arena.play(view.id, heard.append).result()
+        found = arena.look(view.id).result()
+        (waiting,) = arena.waiting().result()
+        printed = [
+            rounds.as_text(found),
+            json.dumps(rounds.as_json(found), ensure_ascii=False),
+            repr(waiting),
+            repr(heard),
+        ]
+        printed.append(json.dumps(rounds.as_json(found, played.answers), ensure_ascii=False))
+        for text in printed:
+            assert not told_by(text)
+        assert MASK in printed[0]
+        app = ArenaApp(arena, NAMES[:2], judge=True)
+        async with app.run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.VOTING)
+            await pilot.pause()
+            assert MASK in screen_text(pilot)
+            assert not told_by(screen_text(pilot))
+            await pilot.press("a")
+            await until(pilot, lambda: app.screen.phase is Phase.REVEALED)
+            await until(pilot, lambda: "I am Zephyr" in screen_text(pilot))
+        assert "I am Zephyr" in rounds.as_text(arena.look(view.id).result())

@@ -23,6 +23,7 @@ from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import EMBEDDED, Load, LoadFacts
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, distinct_names
+from arena.core.naming import NamingWords
 from arena.core.ports import Backend, RoundRecord
 from arena.core.prompts import Pack, Prompt
 from arena.core.ratings import Board
@@ -72,6 +73,7 @@ class Arena:
         self._playing = asyncio.Lock()
         """Two rounds at once would spoil each other's clocks."""
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
+        self._words: dict[str, NamingWords] = {}
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(
@@ -132,6 +134,9 @@ class Arena:
 
         def keep(ledger: SqliteLedger) -> RoundView:
             ledger.open_round(sealed, infos_by_ref)
+            # Here, because its patterns take a while: neither the screen nor the clocks of the engine wait for them.
+            seated, families = (seat.contestant for seat in sealed.seats), (info.family for info in infos)
+            self._words[sealed.id] = NamingWords.of(seated, families, prompt.text)
             return RoundView.of(sealed)
 
         return self._desk.do(keep)
@@ -188,12 +193,13 @@ class Arena:
 
         state: RoundState = RoundState.VOID
         flags: tuple[str, ...] = ("cancelled",)
+        words = self._words[sealed.id]
         try:
             async with self._playing:
                 roomy = await self.lineup.make_room(infos)
-                play = Play(sealed, self.lineup.backends, emit, keep, self._clock, keep_loaded=roomy)
+                play = Play(sealed, self.lineup.backends, emit, keep, self._clock, keep_loaded=roomy, words=words)
                 answers = await play.run()
-            state, flags = verdict_on(answers)
+            state, flags = verdict_on(answers, words)
         finally:
             kept.append(self._desk.do(lambda ledger: ledger.close_round(sealed.id, state, flags)))
         for saved in kept:
@@ -374,9 +380,9 @@ def _own_backends(
     from arena.backends.ollama_disk import installed  # noqa: PLC0415
 
     async def gpu_layers(info: ModelInfo, contestant: Contestant) -> int | None:
-        """As many as fit now; None: all of them, where nobody can say."""
+        """As many as fit now; None: all of them, where they fit or nobody can say."""
         (fit,) = await asyncio.wrap_future(watch.fits([info], context=contestant.context, kv_type=contestant.kv_type))
-        return fit.gpu_layers if fit.verdict is Fits.PARTIAL else None
+        return fit.gpu_layers if fit.verdict in (Fits.PARTIAL, Fits.CPU) else None
 
     embedded = LlamaCppBackend(
         Path(arena.demo.__file__).parent,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from arena.core.models import Contestant
@@ -15,8 +15,10 @@ from arena.core.text import clean, clean_line
 def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -> dict[str, Any]:
     """The JSON of a round. `measured`: the answers with metrics, for who asked for them before the vote."""
     if isinstance(found, SealedRound):
-        answers = measured or found.answers
-        shown = [_answer(answer, with_metrics=bool(measured)) | {"error": ""} for answer in answers]
+        # Of the measured ones nothing but the figures: their texts are raw, and a thought may name the model as well.
+        figures = {answer.seat: answer.metrics for answer in measured}
+        answers = [replace(answer, metrics=figures.get(answer.seat, answer.metrics)) for answer in found.answers]
+        shown = [_answer(answer, with_metrics=bool(measured)) for answer in answers]
         view, extra = found.view, {"state": found.state.value, "verdict": None}
         return {"round": view.id, "prompt": view.prompt.text, **extra, "answers": shown}
     contestants = {seat.index: seat.contestant for seat in found.round.seats}

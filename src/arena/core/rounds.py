@@ -136,7 +136,7 @@ class SealedRound:
     view: RoundView
     state: RoundState
     answers: tuple[Answer, ...]
-    """Text and outcome only, in seat order; the text is raw."""
+    """Text and outcome only, in seat order; names in the text are masked, the rest of it is raw."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 from arena.core.errors import SeatError
-from arena.core.events import Closed, Delta, Failed, Opened, Sent, StreamEvent, Usage
+from arena.core.events import Closed, Failed, Opened, Sent, StreamEvent, Usage
+from arena.core.naming import NamingWords, spans
 from arena.core.ports import Backend, Request
 from arena.core.rounds import Answer, Outcome, Pace, Round, RoundState, Schedule, Seat
 from arena.core.text import clean_line
 from arena.engine.recorder import Recorder
+from arena.engine.veil import Veil
 
 Emit = Callable[[StreamEvent], None]
 Keep = Callable[[Answer, Iterable[str]], None]
@@ -32,10 +34,12 @@ class Play:
         clock: Clock = time.monotonic_ns,
         *,
         keep_loaded: bool = True,
+        words: NamingWords | None = None,
     ) -> None:
         """`backends` by endpoint; `emit` hears every event, `keep` gets every finished answer; `clock` in ns.
 
-        `keep_loaded`: models stay in memory after their turn; else each makes room for the next.
+        `keep_loaded`: models stay in memory after their turn; else each makes room for the next. `words`: what of a
+        blind round is masked in its events; None: the names as the addresses of its contestants tell them.
         """
         self._round = round_
         self._backends = backends
@@ -43,6 +47,8 @@ class Play:
         self._keep = keep
         self._clock = clock
         self._keep_loaded = keep_loaded
+        told = words or NamingWords.of((seat.contestant for seat in round_.seats), prompt=round_.prompt.text)
+        self._words = told if round_.blind else None
         self._began_ns = clock()
         self._streaming: dict[Recorder, str] = {}
         together = round_.schedule is Schedule.TOGETHER
@@ -96,9 +102,11 @@ class Play:
         self._emit(Opened(seat.index, opened_ns))
         self._note_company(recorder, seat.contestant.fingerprint)
         request = Request(seat.contestant, self._round.prompt, seat.contestant.sampling(self._round.sampling))
+        veil = Veil(self._emit, seat.index, self._words)
         try:
-            await _listen(backend, request, recorder, self._emit, self._clock)
+            await _listen(backend, request, recorder, veil, self._clock)
         finally:
+            veil.lift(self._clock())
             if not self._keep_loaded:
                 await backend.release(seat.contestant)
 
@@ -128,11 +136,11 @@ async def hear(backend: Backend, request: Request, clock: Clock = time.monotonic
     recorder = Recorder(0)
     load_ms = await backend.prepare(request.contestant)
     recorder.opened(clock(), queue_ms=0.0, load_ms=load_ms)
-    await _listen(backend, request, recorder, lambda _: None, clock)
+    await _listen(backend, request, recorder, Veil(lambda _: None, 0, None), clock)
     return recorder.answer()
 
 
-async def _listen(backend: Backend, request: Request, recorder: Recorder, emit: Emit, clock: Clock) -> None:
+async def _listen(backend: Backend, request: Request, recorder: Recorder, veil: Veil, clock: Clock) -> None:
     """Record what a backend says, with the time at which each piece came."""
     async with aclosing(backend.stream(request)) as pieces:
         async for piece in pieces:
@@ -144,15 +152,18 @@ async def _listen(backend: Backend, request: Request, recorder: Recorder, emit: 
             elif piece.text:  # the first frame may be empty or hold only a role: no token was heard yet
                 at_ns = now if piece.at_ns is None else piece.at_ns
                 recorder.heard(at_ns, piece)
-                emit(Delta(recorder.seat, at_ns, piece.text, piece.kind))
+                veil.tell(at_ns, piece)
 
 
-def verdict_on(answers: tuple[Answer, ...]) -> tuple[RoundState, tuple[str, ...]]:
+def verdict_on(answers: tuple[Answer, ...], words: NamingWords | None = None) -> tuple[RoundState, tuple[str, ...]]:
     """Whether the round can be voted on, and its flags.
 
     A seat that failed or was called off voids the round: the others can't be ranked against silence. An empty or
-    truncated answer is the model's own doing, so the round stands, flagged.
+    truncated answer is the model's own doing, so the round stands, flagged. So it does where an answer names a model by
+    `words`: that one is `named`, and the store leaves it out of the rating.
     """
-    flags = {answer.outcome for answer in answers} - {Outcome.ANSWERED}
+    flags = {answer.outcome.value for answer in answers if answer.outcome is not Outcome.ANSWERED}
     void = flags & {Outcome.FAILED, Outcome.CANCELLED}
-    return RoundState.VOID if void else RoundState.READY, tuple(sorted(flag.value for flag in flags))
+    if words is not None and any(spans(answer.text, words) for answer in answers):
+        flags.add("named")
+    return RoundState.VOID if void else RoundState.READY, tuple(sorted(flags))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.core.errors import ArenaError, SealedError
+from arena.core.naming import NamingWords, mask
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Answer, Pace, RoundState, RoundView, seat_names
@@ -129,12 +130,15 @@ class LedgerReader:
     def sealed_answers(self, round_id: str) -> tuple[Answer, ...]:
         """The answers of a round as a voter may read them: text and outcome.
 
-        No figures and no thinking, which tell who wrote it, and no error text, which may name the model. The text is
-        raw: a model that names itself is masked by whoever shows it. Raises ArenaError as `round` does.
+        No figures and no thinking, which tell who wrote it, and no error text, which may name the model. Where an
+        answer names a model it is masked; the raw text is in `round`. Raises ArenaError as `round` does.
         """
         with self._connection.reading():
-            found = self._answers(self._find(round_id)["id"])
-        return tuple(Answer(answer.seat, answer.text, outcome=answer.outcome) for answer in found)
+            row = self._find(round_id)
+            found, seats, prompt = self._answers(row["id"]), self._seats(row["id"]), self._prompt(row)
+        seated = (rows.seat_of(seat).contestant for seat in seats)
+        words = NamingWords.of(seated, (seat["family"] for seat in seats), prompt.text)
+        return tuple(Answer(answer.seat, mask(answer.text, words), outcome=answer.outcome) for answer in found)
 
     def ran_alongside(self, round_id: str) -> dict[int, tuple[str, ...]]:
         """For each seat with an answer: who answered on the same machine meanwhile, as `save_answer` was told."""

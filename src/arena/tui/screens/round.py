@@ -298,6 +298,7 @@ class RoundScreen(ArenaScreen):
         self._enter(Phase.REVEALED)
         next_ = f"{len(self._queue)} more wait.  enter: next" if self._queue else "enter: new prompt"
         said = f"You said: {record.vote.verdict}." if record.vote else "Not rated."
+        said += " An answer names its model: not rated." if "named" in record.flags else ""
         self.query_one(ProgressLine).sum_up(said, next_)
         self._refresh_board()
 

@@ -69,6 +69,12 @@ class AnswerText(ScrollView, can_focus=True):
         self.refresh_lines(first, max(1, self.virtual_size.height - first))
         self.post_message(self.Moved())
 
+    def replace(self, text: str) -> None:
+        """Show this raw text instead, from where the reader is; it is cleaned here."""
+        self._source = clean(text)
+        self._relay()
+        self.post_message(self.Moved())
+
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
         width, style = self.size.width, self.rich_style

@@ -58,6 +58,8 @@ class PaneRow(Vertical):
         for seat, name, pane in zip(record.round.seats, record.round.names, self.panes, strict=True):
             won = seat.index in winners and len(winners) < len(record.round.seats)
             pane.reveal(name_line(name, seat.contestant, won=won), figures(answers.get(seat.index)))
+            if "named" in record.flags and seat.index in answers:  # what was masked is said now
+                pane.answer.replace(answers[seat.index].text)
         if len(winners) == 1:  # where one pane is seen at a time, that one
             self._current = winners[0]
             self.line_up()

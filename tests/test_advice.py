@@ -20,8 +20,9 @@ from arena.core.machine import GIB, MIB, Fits, Gpu, Machine
 from arena.core.models import ModelInfo, ModelRef
 from arena.core.prompts import Prompt
 from arena.core.votes import Stage, Verdict
-from arena.hardware.fit.advice import READ_PER_TOKEN_BYTES, advise, bench, surely, usual_use
+from arena.hardware.fit.advice import advise, bench, usual_use
 from arena.hardware.fit.catalogue import USES, catalogue, estimate
+from arena.hardware.fit.catalogue_search import READ_PER_TOKEN_BYTES, surely
 from arena.hardware.fit.devices import gpus_of, ram, usable
 from arena.hardware.fit.estimate import Setting
 from arena.hardware.fit.verdict import judge, unknown
@@ -65,6 +66,8 @@ def votes(winner: str, *losers: str, times: int = 40):
 WORDS = {
     "범용": "general", "코딩": "coding", "추론": "reasoning", "빠른": "quick", "경량": "cpu", "프로덕션": "production",
     "서비스": "production", "한국어": "korean", unicodedata.normalize("NFD", "한국어"): "korean", " Vision ": "vision",
+    "빠른 응답": "quick", "개발": "coding", "개발/학습": "coding", "코드  생성": "coding", "챗봇": "general",
+    "CPU 환경": "cpu",
 }  # fmt: skip
 
 
@@ -196,6 +199,25 @@ def test_those_that_are_too_large_are_named():
     assert "Before them, but for their size" in as_text(advice)
 
 
+def test_what_only_completes_is_not_recommended():
+    assert not BY_PULL["starcoder2:3b"].chat
+    advice = ask("4GB", Use.CODING, context=2048)
+    assert advice.fetch == "qwen2.5-coder:1.5b"
+    assert "There is room for it in Q8_0 as well" in advice.catalogue[0].why
+
+
+def test_only_near_misses_are_named_with_what_would_fit_of_them():
+    room = sum(device.usable_bytes for device in gpus_of(machine("4GB")))
+    near = ask("4GB", Use.CODING, context=2048)
+    assert near.too_large
+    assert all(fit.need_bytes < 2 * room for fit in near.too_large)
+    known = [BY_PULL["qwen2.5:7b"], BY_PULL["llama3.2:3b"]]
+    advice = advise(machine("5GB"), [], None, known, Use.GENERAL, 8192)
+    assert [fit.model for fit in advice.too_large] == ["qwen2.5:7b"]
+    assert advice.too_large_notes[0].startswith("in Q3_K_M it fits, with ")
+    assert advice.too_large_notes[0] in " ".join(as_text(advice).split())
+
+
 def test_what_is_here_is_not_offered_again():
     first = ask("24GB", Use.CODING).fetch
     assert ask("24GB", Use.CODING, here(machine("24GB"), first)).fetch != first
@@ -325,7 +347,9 @@ def test_nothing_is_called_fitting_that_does_not_fit_with_two_deviations_to_spar
             assert fit.verdict is Fits.FITS
             assert sure <= sum(max(0, device.usable_bytes) for device in gpus_of(wanted))
             model = next(model for model in catalogue() if pick.model in (model.pull, model.hf, f"ollama/{model.pull}"))
-            again = judge("again", estimate(model, model.quants[0]), wanted, Setting(fit.context))
+            again = judge(
+                "again", estimate(model, model.quants[0], vision=use is not Use.VISION), wanted, Setting(fit.context)
+            )
             assert (again.verdict, again.device) == (Fits.FITS, fit.device)
     assert max(map(len, as_text(advice).splitlines())) <= 80
 
@@ -343,7 +367,7 @@ def test_recommend_as_a_script_sees_it(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     fields = {"use", "context", "path", "now", "fetch", "by_votes", "votes_note", "largest", "largest_note"}
-    assert fields | {"catalogue", "catalogue_note", "too_large"} == set(found)
+    assert fields | {"catalogue", "catalogue_note", "too_large", "too_large_notes"} == set(found)
     assert (found["use"], found["context"], found["by_votes"]) == ("coding", 8192, None)
     assert {"question", "answer", "guide"} == set(found["path"][0])
     pick = found["catalogue"][0]

@@ -188,7 +188,7 @@ def test_fit_json_has_the_fields_that_programs_read():
     assert set(row["parts"]) == {"weights", "kv", "recurrent", "compute", "overhead"}
     assert row["verdict"] == "fits"
     assert row["method"] in ("exact", "header")
-    assert set(found["together"]) == {"models", "verdict", "max_context", "placement"}
+    assert {"models", "verdict", "max_context", "placement"} <= set(found["together"])
 
 
 def test_a_reader_that_leaves_early_does_no_harm():

@@ -70,7 +70,51 @@ def test_all_that_is_here_is_judged_by_headers():
     assert {found["method"] for found in fit_json()["models"]} == {"header"}
 
 
-@pytest.mark.parametrize("arguments", [(), ("llama3.1:8b", "mistral:7b", "--gpu", "8GB"), ("llama3:70b", "--together")])
+def test_every_model_keeps_the_name_that_it_was_asked_for_by():
+    asked = ("llama3.1:8b-q8_0", "llama3.1:8b")
+    found = fit_json(*asked, "--together", "--gpu", "24GB")
+    assert [model["model"] for model in found["models"]] == [f"catalogue/{name}" for name in asked]
+    assert [model["quantization"] for model in found["models"]] == ["Q8_0", "Q4_K_M"]
+    assert len(found["together"]["placement"]) == 2
+    assert found["together"]["placements"] == ["gpu 0", "gpu 0"]
+    twice = fit_json("llama3.1:8b", "llama3.1:8b", "--together", "--gpu", "24GB")["together"]
+    assert twice["placements"] == ["gpu 0", "gpu 0"]
+
+
+def test_what_fits_comes_first_and_the_largest_of_that():
+    text = fit("deepseek-v3", "llama3.1:8b-q8_0", "llama3:70b", "llama3.1:8b", "--gpu", "24GB")
+    found = [line.split()[:3] for line in text.splitlines() if line.startswith("catalogue/")]
+    assert [(quant, verdict) for _, quant, verdict in found] == [
+        ("Q8_0", "fits"), ("Q4_K_M", "fits"), ("Q4_0", "partial"), ("Q4_K_M", "no"),
+    ]  # fmt: skip
+    assert "How that is known: catalogue." in text
+
+
+def test_nothing_is_promised_where_nothing_makes_it_fit():
+    text = fit("deepseek-v3", "--gpu", "24GB")
+    assert "Nothing makes catalogue/deepseek-v3 fit here; these help:" in text
+    assert "What would make" not in text
+
+
+def test_what_the_figures_leave_out_is_said():
+    assert "looks at images is not counted" in fit("gemma4:12b", "--gpu", "24GB")
+    (found,) = fit_json("anyone/llama3:8b", "--gpu", "24GB")["models"]
+    assert "what 'anyone' has may differ" in found["note"]
+    assert found["model"] == "catalogue/anyone/llama3:8b"
+
+
+LONG = ("llama3.1:8b-instruct-q6_K_L", "hf.co/bartowski/Llama-3.2-3B-Instruct-GGUF:Q8_0", "mixtral:8x22b", "demo/small")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("llama3.1:8b", "mistral:7b", "--gpu", "8GB"),
+        ("llama3:70b", "--together"),
+        (*LONG, "--together", "--gpu", "8GB,24GB"),
+    ],
+)
 def test_it_fits_into_80_columns(arguments):
     assert max(map(len, fit(*arguments).splitlines())) <= 80
 

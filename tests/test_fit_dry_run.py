@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,10 @@ import psutil
 import pytest
 
 from arena.core.errors import ArenaError
+from arena.core.gguf import read_header
 from arena.core.machine import MIB
+from arena.core.models import ModelInfo, ModelRef
+from arena.hardware.estimates import Estimator
 from arena.hardware.fit import dry_run
 from arena.hardware.fit.catalogue import catalogue
 from arena.hardware.fit.dry_run import DryRun, DryRunEstimate
@@ -116,11 +120,127 @@ def test_the_same_model_is_opened_once_and_answers_are_remembered(tmp_path, run)
     path = tmp_path / "x.gguf"
     write(path, MODELS["Llama 3.2 1B Instruct"], "Q8_0")
     first = run.need(path, Setting(2048))
-    run.close()
+    run._end()
     assert run.need(path, Setting(2048)) == first
     assert run._child is None
     write(path, MODELS["Llama 3.2 1B Instruct"], "Q4_K_M")
     assert run.need(path, Setting(2048)).weights < first.weights
+
+
+def test_after_closing_only_what_is_known_is_told(tmp_path):
+    path, run = tmp_path / "x.gguf", DryRun()
+    write(path, MODELS["Llama 3.2 1B Instruct"], "Q8_0")
+    first = run.need(path, Setting(2048))
+    run.close()
+    assert run.need(path, Setting(2048)) == first
+    with pytest.raises(ArenaError, match="not asked any more"):
+        run.need(path, Setting(4096))
+    assert run._child is None
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """Every child that is started."""
+    seen, start = [], dry_run._Child.start
+    monkeypatch.setattr(dry_run._Child, "start", lambda: (seen.append(start()), seen[-1])[1])
+    return seen
+
+
+@pytest.fixture
+def hanging(tmp_path, monkeypatch, children):
+    """A model that the child never answers about, and the children that were started."""
+    (tmp_path / "sleeper.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(dry_run, "_MODULE", "sleeper")
+    monkeypatch.setattr(dry_run, "_PATIENCE_S", 0.1)
+    write(tmp_path / "x.gguf", MODELS["Llama 3.2 1B Instruct"], "Q4_K_M")
+    return tmp_path / "x.gguf", children
+
+
+def asked(run, path, setting):
+    """Ask in another thread; its future, once the child is being asked."""
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(run.need, path, setting)
+    pool.shutdown(wait=False)
+    while run._child is None or not run._child._number:
+        assert not future.done()
+    return future
+
+
+def test_closing_ends_a_child_that_hangs_and_lets_go_who_waits_for_it(hanging):
+    path, children = hanging
+    run = DryRun()
+    waiting = asked(run, path, Setting(2048))
+    run.close()
+    with pytest.raises(ArenaError, match="ended"):
+        waiting.result(timeout=30)
+    assert [child._process.poll() is not None for child in children] == [True]
+    with pytest.raises(ArenaError, match="not asked any more"):
+        run.need(path, Setting(4096))
+    assert len(children) == 1
+
+
+def test_a_verdict_does_not_wait_for_a_child_that_hangs(hanging):
+    path, children = hanging
+    run, formula = DryRun(), HeaderEstimate.of(read_header(path))
+    estimate = DryRunEstimate(path, formula, run)
+    for setting in (Setting(2048), Setting(2048), Setting(4096)):
+        assert estimate.in_ram(setting) == formula.in_ram(setting)
+    assert len(children) == 1
+    assert children[0]._process.poll() is not None
+
+
+def test_a_verdict_does_not_wait_while_another_question_hangs(hanging):
+    path, children = hanging
+    run, formula = DryRun(), HeaderEstimate.of(read_header(path))
+    waiting = asked(run, path, Setting(2048))
+    assert DryRunEstimate(path, formula, run).in_ram(Setting(4096)) == formula.in_ram(Setting(4096))
+    assert not waiting.done()
+    assert children[0]._process.poll() is None
+    run.close()
+    assert isinstance(waiting.exception(timeout=30), ArenaError)
+
+
+def test_a_setting_that_makes_the_child_abort_starts_one_child(tmp_path, children):
+    wrong = GgufSpec.of(SPECS["gemma4"] | {"attention.shared_kv_layers": 4})
+    write(tmp_path / "wrong.gguf", wrong, "Q4_K_M")
+    run, told = DryRun(), []
+    for _ in range(3):
+        with pytest.raises(ArenaError, match="gave up") as fault:
+            run.need(tmp_path / "wrong.gguf", Setting(2048))
+        told.append(str(fault.value))
+    assert len(children) == len(set(told)) == 1
+    run.close()
+
+
+def test_a_model_is_planned_once_however_often_it_is_sharpened(tmp_path, monkeypatch):
+    path, estimator, seen = tmp_path / "x.gguf", Estimator(), []
+    write(path, MODELS["Llama 3.2 1B Instruct"], "Q4_K_M")
+    info, need = ModelInfo(ModelRef("gguf", "x"), location=str(path)), DryRun.need
+    monkeypatch.setattr(dry_run, "read_header", lambda _path: pytest.fail("the header is on the shelf"))
+    monkeypatch.setattr(DryRun, "need", lambda *args: (seen.append(args), need(*args))[1])
+    for _ in range(3):
+        estimator.sharpen(info)
+    assert estimator.of(info).method == "exact"
+    assert len(seen) == 1
+    write(path, MODELS["Llama 3.2 1B Instruct"], "Q8_0")
+    assert estimator.of(info).method == "header"
+    estimator.sharpen(info)
+    assert estimator.of(info).method == "exact"
+    estimator.close()
+
+
+def test_a_model_that_llama_cpp_refuses_is_asked_about_once(tmp_path, monkeypatch):
+    path, estimator, seen, ask = tmp_path / "x.gguf", Estimator(), [], dry_run._Child.ask
+    monkeypatch.setattr(dry_run._Child, "ask", lambda *args: (seen.append(args), ask(*args))[1])
+    wrong = GgufSpec.of(SPECS["gemma4"] | {"attention.shared_kv_layers": 4})
+    write(path, wrong, "Q4_K_M")
+    info = ModelInfo(ModelRef("gguf", "x"), location=str(path))
+    for _ in range(3):
+        estimator.sharpen(info)
+    assert estimator.of(info).method == "header"
+    assert len(seen) == 1
+    estimator.close()
 
 
 def test_a_child_that_aborts_is_one_sentence_and_the_next_question_is_answered(tmp_path, run):

@@ -82,6 +82,32 @@ def test_long_arrays_are_counted_but_not_kept(tmp_path):
     assert header.metadata["tokenizer.ggml.scores"] == gguf.Skipped(600)
 
 
+@pytest.mark.parametrize("longest", [0, 9, 63, 64, 70000])
+def test_strings_of_all_lengths_are_passed_over_to_the_byte(tmp_path, longest):
+    lengths = [number % 12 for number in range(5000)]
+    lengths[::701] = [longest] * len(lengths[::701])
+    body = b"".join(files.string(bytes(255 - number % 256 for number in range(length))) for length in lengths)
+    for count in (513, 575, 576, 577, 5000):
+        start_of = struct.pack("<IQ", files.STRING, count)
+        kept = body[: sum(8 + length for length in lengths[:count])]
+        raw = start(keys=2) + key("long", files.ARRAY, start_of + kept) + key("last", files.UINT8, b"\7")
+        header = gguf.read_header(written(tmp_path, raw))
+        assert dict(header.metadata) == {"long": gguf.Skipped(count), "last": 7}
+        assert header.header_bytes == len(raw)
+        cut = raw[: len(raw) - len(key("last", files.UINT8, b"\7")) - 1]
+        assert f"breaks off within its header, at {len(cut):,} bytes" in refusal(written(tmp_path, cut))
+
+
+@pytest.mark.parametrize("byte", range(1, 8))
+def test_every_byte_of_a_length_counts(tmp_path, byte):
+    lengths = [bytes([1]) + bytes(7)] * 600
+    lengths[300] = bytes(1 if at in (0, byte) else 0 for at in range(8))
+    body = struct.pack("<IQ", files.STRING, 600) + b"".join(length + b"x" for length in lengths)
+    assert "breaks off" in refusal(written(tmp_path, start(keys=1) + key("long", files.ARRAY, body)[:-200]))
+    if byte > 4:
+        assert "breaks off" in refusal(written(tmp_path, start(keys=1) + key("long", files.ARRAY, body)))
+
+
 def test_every_kind_of_number_is_read(tmp_path):
     numbers = {
         files.UINT8: ("B", 255), files.INT8: ("b", -1), files.UINT16: ("H", 65535), files.INT16: ("h", -2),

@@ -9,6 +9,7 @@ import pytest
 
 import arena.core.gguf_shelf as module
 import arena.demo
+from arena.core import gguf
 from arena.core.errors import ArenaError
 from arena.core.gguf import quick_digest, read_header
 from arena.core.gguf_shelf import HeaderShelf
@@ -32,6 +33,24 @@ def test_what_was_kept_is_what_was_read(tmp_path, reads):
     assert second[0] == replace(read_header(LARGE), metadata=second[0].metadata)
     assert dict(second[0].metadata) == dict(read_header(LARGE).metadata)
     assert second[1] == quick_digest(LARGE)
+
+
+def test_the_header_alone_costs_no_digest_and_is_read_once(tmp_path, reads, monkeypatch):
+    digests = []
+    monkeypatch.setattr(module, "quick_digest", lambda *args: (digests.append(args), quick_digest(*args))[1])
+    header = HeaderShelf(tmp_path / "headers").header(LARGE)
+    assert not digests
+    shelf = HeaderShelf(tmp_path / "headers")
+    assert shelf.header(LARGE) == header
+    assert [shelf.read(LARGE), HeaderShelf(tmp_path / "headers").read(LARGE)] == 2 * [(header, quick_digest(LARGE))]
+    assert shelf.header(LARGE) == header
+    assert len(reads) == len(digests) == 1
+
+
+def test_the_digest_reads_no_header_again(tmp_path, reads, monkeypatch):
+    monkeypatch.setattr(gguf, "read_header", lambda _path: pytest.fail("it is at hand"))
+    assert HeaderShelf(tmp_path / "headers").read(LARGE)[1]
+    assert len(reads) == 1
 
 
 def test_a_changed_file_is_read_again(tmp_path, reads):

@@ -18,9 +18,13 @@ from arena.core.fit import TogetherVerdict
 from arena.core.machine import GIB, MIB, Fits, Gpu, Machine
 from arena.core.models import ModelInfo, ModelRef
 from arena.core.ports import Probe
+from arena.hardware.amd import SysfsReader
+from arena.hardware.apple import AppleReader
 from arena.hardware.host import SHARES_RAM, HostReader
+from arena.hardware.nvidia import NvidiaReader
 from arena.hardware.probe import MachineProbe
 from arena.hardware.whatif import parse_gpus
+from nvml_cards import Nvml
 
 
 class Nvidia:
@@ -158,6 +162,20 @@ def test_a_gpu_that_may_take_a_part_of_ram_has_no_more_than_that(tmp_path):
     most = [Gpu(0, "M", "apple", total * GIB, note=SHARES_RAM, shares_ram=True) for total in (10, 14)]
     machine = only(Nvidia([]), host(tmp_path), others=[("Apple GPU", Nvidia(most))]).read()
     assert [(gpu.total_bytes, gpu.free_bytes) for gpu in machine.gpus] == [(10 * GIB, 10 * GIB), (14 * GIB, 12 * GIB)]
+
+
+def test_readers_tell_whose_a_gpu_is(tmp_path):
+    for name, vendor in (("card0", "0x1002"), ("card1", "0x8086")):
+        folder = tmp_path / f"sys/class/drm/{name}/device"
+        folder.mkdir(parents=True)
+        (folder / "vendor").write_text(f"{vendor}\n")
+        (folder / "uevent").write_text(f"PCI_SLOT_NAME=0000:0{name[-1]}:00.0\n")
+    found = SysfsReader(root=tmp_path).read()[0]
+    found += AppleReader(lambda _name: "", system=("Darwin", "arm64")).read()[0]
+    found += NvidiaReader(Nvml()).read()[0]
+    assert [(gpu.vendor, gpu.part_of) for gpu in found] == [("amd", ""), ("intel", ""), ("apple", ""), ("nvidia", "")]
+    parts = NvidiaReader(Nvml(instances=[["a", "b"]])).read()[0]
+    assert {(gpu.vendor, gpu.part_of) for gpu in parts} == {("nvidia", "GPU-0")}
 
 
 def test_gpus_of_all_makers_are_numbered_through(tmp_path):

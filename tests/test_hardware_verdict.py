@@ -158,8 +158,15 @@ def test_nowhere():
 
 def test_what_fits_in_ram_is_held_against_ram():
     shared = gpu(4400 + 4096, total=0, shares_ram=True)
-    verdict = judge("x", Flat(), machine(shared, ram=4300 + 256), SETTING, {"uuid-0": 500})
+    verdict = judge("x", Flat(), machine(shared, ram=4300 + 4096), SETTING, {"uuid-0": 500})
     assert (verdict.verdict, verdict.device, verdict.need_bytes) == (Fits.CPU, "ram", 4076 * MIB)
+
+
+def test_ram_that_a_gpu_shares_keeps_as_much_free_as_the_gpu_does():
+    shared = gpu(4400 + 4096, total=131072, shares_ram=True)
+    where = machine(shared, ram=12_000)
+    assert ram(where).usable_bytes == 12_000 * MIB - int(0.08 * 131072 * MIB)
+    assert judge("x", Flat(), where, SETTING).verdict is Fits.NO
 
 
 def test_the_roomiest_gpu_is_the_one_with_most_usable_memory():
@@ -211,6 +218,31 @@ def test_a_longer_context_may_need_the_second_gpu():
 def test_a_model_without_known_layers_is_cut_in_pieces():
     found = judge("x", Flat(layers=None), machine(*two(3200, 3200)), SETTING)
     assert (found.verdict, found.device, found.gpu_layers) == (Fits.FITS, "gpu 0+1", None)
+
+
+def test_only_whole_gpus_of_one_vendor_go_together():
+    def over(*facts):
+        gpus = [replace(each, **fact) for each, fact in zip(two(3200, 3200, 3200), facts, strict=False)]
+        return judge("x", Flat(), machine(*gpus, ram=8192), SETTING)
+
+    nvidia, amd, part = {"vendor": "nvidia"}, {"vendor": "amd"}, {"vendor": "nvidia", "part_of": "GPU-7"}
+    assert (over(nvidia, amd).verdict, over(nvidia, amd).device) == (Fits.PARTIAL, "gpu 0")
+    assert over(part, part).verdict is Fits.PARTIAL
+    assert over(nvidia, part).verdict is Fits.PARTIAL
+    assert over(nvidia, amd, nvidia).device == "gpu 0+2"
+
+
+def test_layers_are_spread_over_all_cards_of_a_vendor():
+    alone = judge("x", Flat(), machine(*two(1500), ram=8192), SETTING)
+    found = judge("x", Flat(), machine(*two(1500, 1500), ram=8192), SETTING)
+    assert (alone.verdict, alone.device) == (Fits.PARTIAL, "gpu 0")
+    assert (found.verdict, found.device) == (Fits.PARTIAL, "gpu 0+1")
+    assert alone.gpu_layers < found.gpu_layers < 11
+    assert found.free_bytes == 3000 * MIB
+    assert found.parts.overhead == 200 * MIB
+    # a card without room for a layer takes no part
+    beside = judge("x", Flat(), machine(*two(1500, 600, 1500), ram=8192), SETTING)
+    assert (beside.device, beside.gpu_layers) == ("gpu 0+2", found.gpu_layers)
 
 
 def test_gpus_without_memory_of_their_own_are_one_and_take_no_part_in_a_cut():

@@ -55,6 +55,23 @@ def test_explain_fit_takes_a_model(name):
     assert max(map(len, text.splitlines())) <= 80
 
 
-def test_every_model_of_the_catalogue_has_a_class():
+def test_every_model_of_3b_and_more_has_a_class():
     assert rules.class_of(BY_PULL["mixtral:8x7b"]) == ("70B+", 40)
-    assert {rules.class_of(model)[1] for model in catalogue()} == {8, 16, 24, 40}
+    classes = [rules.class_of(model) for model in catalogue() if model.parameters > 2.5e9]
+    assert {gb for _, gb in classes} == {8, 16, 24, 40}
+    assert rules.class_of(BY_PULL["gemma3:270m"]) is None
+
+
+def test_explain_fit_says_what_it_means():
+    text = explain_fit("llama3:70b")
+    assert "By the catalogue, with 8192" in text
+    assert "not whole" in text
+    assert "Exact" not in text
+    assert all(line.count("verdict") == 2 for line in explain_fit().splitlines() if "8192  " in line)
+
+
+def test_a_rule_is_held_only_against_what_it_is_about():
+    tiny = explain_fit("gemma3:270m")
+    assert "3B-7B" not in tiny
+    assert "third of FP16" not in tiny, "it is pulled in 8 bits"
+    assert "begins with 3B" in tiny

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import Load, LoadFacts
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from arena.core.fit import Lever, Together
     from arena.core.ratings import Board
     from arena.hardware.probe import MachineProbe
+
+_T = TypeVar("_T")
 
 
 class Watch:
@@ -42,6 +45,10 @@ class Watch:
         self._own_probe = probe
         self._thread = ThreadPoolExecutor(1, "watch")
         self._planner = ThreadPoolExecutor(1, "planner")
+        self._planned: Future[None] | None = None
+        self._latest: dict[str, Future[Any]] = {}
+        """Of each question that only its newest answer matters to, the newest one."""
+        self._closed = False
 
     def machine(self) -> Future[Machine]:
         """The hardware as it stands now."""
@@ -112,7 +119,8 @@ class Watch:
     def overview(self, infos: Sequence[ModelInfo]) -> Future[tuple[Machine, list[FitVerdict], Together | None]]:
         """All that the hardware panel shows: the machine, each of the models, and all of them at once.
 
-        The last is None for one model alone, and for more than can sit in a round.
+        The last is None for one model alone, and for more than can sit in a round. Cancels an older one that has not
+        begun.
         """
 
         def look() -> tuple[Machine, list[FitVerdict], Together | None]:
@@ -120,19 +128,20 @@ class Watch:
             here = probe.read()
             fits = [probe.fit(info, here, context=self._context) for info in infos]
             # where it depends on the last MiB, llama.cpp itself is asked for the next time
-            self.sharpen([info for info, fit in zip(infos, fits, strict=True) if fit.verdict is Fits.TIGHT])
+            self._sharpen_later([info for info, fit in zip(infos, fits, strict=True) if fit.verdict is Fits.TIGHT])
             mine = [info for info in infos if info.local]
             company = 1 < len(mine) <= len(LABELS)
             return here, fits, probe.together(mine, here, context=self._context) if company else None
 
-        return self._thread.submit(look)
+        return self._newest("overview", look)
 
     def beside(
         self, infos: Sequence[ModelInfo], chosen: Sequence[ModelInfo], seats: int
     ) -> Future[list[Together | None]]:
         """For each model, whether it fits at once with the first of the chosen ones that it could sit with.
 
-        None for a model that has no company, or whose memory is not this machine's.
+        None for a model that has no company, or whose memory is not this machine's. Cancels an older one that has not
+        begun.
         """
 
         def judge() -> list[Together | None]:
@@ -145,7 +154,7 @@ class Watch:
                 found.append(probe.together(asked, here, context=self._context) if asked else None)
             return found
 
-        return self._thread.submit(judge)
+        return self._newest("beside", judge)
 
     def levers(
         self,
@@ -219,17 +228,35 @@ class Watch:
         return parse_gpus(gpus)
 
     def close(self) -> None:
-        """Ask nothing any more; a driver that hangs is not waited for."""
+        """Ask nothing any more; a driver or a plan that hangs is not waited for."""
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
         self._planner.shutdown(wait=False, cancel_futures=True)
         if self._own_probe is not None:
             self._own_probe.estimates.close()
 
+    def _newest(self, question: str, answer: Callable[[], _T]) -> Future[_T]:
+        """Submit it in place of the one before, unless that has begun: quick hands would queue up a backlog."""
+        if question in self._latest:
+            self._latest[question].cancel()
+        found = self._thread.submit(answer)
+        self._latest[question] = found
+        return found
+
+    def _sharpen_later(self, infos: Sequence[ModelInfo]) -> None:
+        """`sharpen` where there is something to do, and not while the one before goes on."""
+        if infos and (self._planned is None or self._planned.done()):
+            with suppress(RuntimeError):  # closed meanwhile
+                self._planned = self.sharpen(infos)
+
     def _probe(self) -> MachineProbe:
         if self._own_probe is None:
+            from arena.hardware.fit.engine import offloads  # noqa: PLC0415
             from arena.hardware.probe import MachineProbe  # noqa: PLC0415 - psutil and NVML, in the watch's thread
 
-            self._own_probe = MachineProbe(headers=self._headers)
+            self._own_probe = MachineProbe(headers=self._headers, offloads=offloads)
+            if self._closed:  # meanwhile, and `close` did not see it
+                self._own_probe.estimates.close()
         return self._own_probe
 
     def _taught(self) -> MachineProbe:

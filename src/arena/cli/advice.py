@@ -23,7 +23,7 @@ _WIDTH = 80
 _MANY_ROUNDS = 10_000
 
 _HOW = (
-    "The exact figure is weights + KV cache + compute buffer + the driver's overhead, held against what is free now, "
+    "What a model needs is weights + KV cache + compute buffer + the driver's overhead, held against what is free now, "
     "not against what is printed on the card. It comes from the best there is: measured (a past load here) > exact "
     "(llama.cpp's own accounting) > header (of the GGUF file) > catalogue (the published shape of the model)."
 )
@@ -64,8 +64,10 @@ def as_json(advice: Advice) -> dict[str, Any]:
 
 def as_text(advice: Advice) -> str:
     """For a person, in 80 columns."""
+    notes = [f"; {note}" if note else "" for note in advice.too_large_notes]
     too_large = [
-        f"{clean_line(fit.model, 60)} needs {human_bytes(fit.need_bytes)} ({fit.verdict})" for fit in advice.too_large
+        f"{clean_line(fit.model, 60)} needs {human_bytes(fit.need_bytes)} ({fit.verdict}{note})"
+        for fit, note in zip(advice.too_large, notes, strict=True)
     ]
     before = f"Before them, but for their size: {'; '.join(too_large)}." if too_large else ""
     parts = [
@@ -142,7 +144,7 @@ def _by_size() -> str:
         for model, rule, forms, over in found
     ]
     overs = [over for *_, over in found]
-    head = ("model", "1e9", "rule", "exact F32", "F16", "as pulled", "rule/pulled")
+    head = ("model", "1e9", "rule", "needs in F32", "F16", "as pulled", "rule/pulled")
     said = 'The guide: "size x 4 bytes x 1.2 (to 1.5)". GiB at 4096 tokens of context.'
     held = (
         "It is about right for 32-bit weights, which nobody runs. "
@@ -155,7 +157,7 @@ def _by_class() -> str:
     from arena.hardware.fit.rules_of_thumb import by_class  # noqa: PLC0415
 
     rows = [(found.rule, *_checked(found)) for found in by_class()]
-    said = "The guide's least VRAM by size, on an empty card of that size:"
+    said = f"The guide's least VRAM by size, on an empty card of that size. {_COLUMNS}"
     held = "It holds for 4 bits up to 30B, with gigabytes to spare, and hardly ever in FP16; 70B wants more than 40 GB."
     return _block(said, table(("size", "says", "model", *_FIGURES), rows), held)
 
@@ -164,16 +166,16 @@ def _by_model() -> str:
     from arena.hardware.fit.rules_of_thumb import by_model  # noqa: PLC0415
 
     rows = [_checked(found) for found in by_model()]
-    said = "The guides' VRAM for each model, on an empty card of that size:"
-    held = "Figures for FP16 and for 4 bits are mixed in the guides; which one was meant shows in the last two columns."
+    said = f"The guides' VRAM for each model, on an empty card of that size. {_COLUMNS}"
+    held = "Figures for FP16 and for 4 bits are mixed in the guides; which one was meant shows in the verdicts."
     return _block(said, table(("says", "model", *_FIGURES), rows), held)
 
 
 def _in_ram() -> str:
     from arena.hardware.fit.rules_of_thumb import in_ram  # noqa: PLC0415
 
-    rows = [(found.rule, *_checked(found)) for found in in_ram()]
-    said = "The guide's RAM for a CPU (7B 16 GB, 3B 8 GB), if all of it were free:"
+    rows = [(found.rule, *_checked(found, "no room")) for found in in_ram()]
+    said = f"The guide's RAM for a CPU (7B 16 GB, 3B 8 GB), if all of it were free. {_COLUMNS}"
     held = "It holds: what the model leaves is for the system and other programs."
     return _block(said, table(("size", "says", "model", *_FIGURES), rows), held)
 
@@ -197,25 +199,32 @@ def _compressed() -> str:
     return _block(said, table(("model", "quant", "4-bit", "F16", "weights", "all of it"), rows), held)
 
 
-_FIGURES = ("quant", "at 4096", "at 8192", "", "F16", "")
+_FIGURES = ("quant", "4096", "8192", "verdict", "F16", "verdict")
+_COLUMNS = "GiB at 4096 and 8192 tokens by the catalogue; F16, and both verdicts, at the last that is given."
 
 
-def _checked(found: Checked) -> tuple[str, ...]:
+def _checked(found: Checked, no: str = "not whole") -> tuple[str, ...]:
+    """`no`: what NO means there."""
+    return (f"{found.says_gb} GB", _name(found.model), *_judged(found, no))
+
+
+def _judged(found: Checked, no: str = "not whole") -> tuple[str, ...]:
     short, long = found.usual
-    last = long or short
-    cells = (_gib(short, 4096), _gib(long, 8192), last.verdict.value if last else "-")
-    return (f"{found.says_gb} GB", _name(found.model), found.model.quants[0], *cells, *_half(found.half))
+    usual, half = (_verdict(figure, no) for figure in (long or short, found.half))
+    return (found.model.quants[0], _gib(short, 4096), _gib(long, 8192), usual, _gib(found.half), half)
 
 
-def _half(half: Figure) -> tuple[str, str]:
-    return _gib(half), half.verdict.value
+def _verdict(figure: Figure | None, no: str) -> str:
+    if figure is None:
+        return "-"
+    return no if figure.verdict is Fits.NO else figure.verdict.value
 
 
 def _gib(figure: Figure | None, asked: int = 0) -> str:
     """GiB, with the context where that is shorter than asked."""
     if figure is None:
         return "-"
-    shorter = f" (at {figure.context})" if asked and figure.context < asked else ""
+    shorter = f" ({figure.context})" if asked and figure.context < asked else ""
     return f"{figure.need_bytes / GIB:.1f}{shorter}"
 
 
@@ -228,39 +237,54 @@ def _of_model(name: str) -> str:
     from arena.hardware.fit import rules_of_thumb as rules  # noqa: PLC0415
 
     model = _found(name)
-    size, gb = rules.class_of(model)
+    size, gb = rules.class_of(model) or ("", 8)
     by_class = rules.check(model, size, gb)
     low, high = (rules.rule_bytes(model, factor) / GIB for factor in rules.RULE_FACTORS)
     usual = next(figure for figure in reversed(by_class.usual) if figure is not None)
-    ratio = by_class.half.weights_bytes / usual.weights_bytes
-    claims = [(found.rule, *_checked(found)) for found in rules.by_model() if found.model.name == model.name]
-    rows = [(f"least VRAM, {size}", *_checked(by_class)), *claims]
+    claims = [(found.rule, f"{found.says_gb} GB", *_judged(found)) for found in _claims(model)]
+    rows = [*([(size, f"{gb} GB", *_judged(by_class))] if size else []), *claims]
     lines = [
         f"{model.name}: {model.parameters / 1e9:.2f} billion parameters, {model.quants[0]} unless asked otherwise.",
-        f"Size x 4 bytes x 1.2 to 1.5: {low:.1f} to {high:.1f} GiB. Exact, with {usual.context} tokens of context:",
-        f"    {_exact(usual)} in {usual.quantization}, {_exact(by_class.half)} in FP16.",
-        f"A third of FP16: its weights are {ratio:.2f} times smaller in {usual.quantization}.",
+        f"Size x 4 bytes x 1.2 to 1.5: {low:.1f} to {high:.1f} GiB. By the catalogue, with {usual.context} tokens:",
+        f"    {_needed(usual)} in {usual.quantization}, {_needed(by_class.half)} in FP16.",
     ]
+    if "Q4" in usual.quantization or usual.quantization == "MXFP4":
+        ratio = by_class.half.weights_bytes / usual.weights_bytes
+        lines.append(f"A third of FP16: its weights are {ratio:.2f} times smaller in {usual.quantization}.")
+    if not size:
+        lines.append("The guide's least VRAM by size begins with 3B.")
     told = "\n".join(line for text in lines for line in _wrapped(text, ""))
-    return f"{told}\n\n{table(('rule', 'says', 'model', *_FIGURES), rows)}"
+    if not rows:
+        return told
+    columns = "\n".join(_wrapped(f"The guides' least VRAM, on an empty card of that size. {_COLUMNS}", ""))
+    return f"{told}\n\n{columns}\n{table(('for', 'says', *_FIGURES), rows)}"
 
 
-def _exact(figure: Figure) -> str:
+def _claims(model: CatalogueModel) -> list[Checked]:
+    from arena.hardware.fit.rules_of_thumb import by_model  # noqa: PLC0415
+
+    return [found for found in by_model() if found.model.name == model.name]
+
+
+def _needed(figure: Figure) -> str:
     return f"{figure.need_bytes / GIB:.2f} ± {figure.sigma_bytes / GIB:.2f} GiB"
 
 
 def _found(name: str) -> CatalogueModel:
-    from arena.hardware.fit.catalogue import catalogue, lookup  # noqa: PLC0415
+    from arena.hardware.fit.catalogue import catalogue  # noqa: PLC0415
+    from arena.hardware.fit.catalogue_names import find  # noqa: PLC0415
 
     asked = name.strip().lower()
     named = next((model for model in catalogue() if model.name.lower() == asked), None)
-    found = named or lookup(asked.removeprefix("ollama/"))
+    if named is not None:
+        return named
+    found = find(asked)
     if found is None:
         raise UsageError(
             f"The catalogue has no model '{clean_line(name, 60)}'.",
             "Name it as `ollama pull` does, such as llama3:8b; `arena fit` judges those that are here.",
         )
-    return found
+    return found.model
 
 
 def _block(said: str, rows: str, held: str) -> str:

@@ -40,12 +40,14 @@ class Use(StrEnum):
 _KOREAN = {
     "범용": Use.GENERAL, "코딩": Use.CODING, "추론": Use.REASONING, "빠른": Use.QUICK, "경량": Use.CPU,
     "프로덕션": Use.PRODUCTION, "서비스": Use.PRODUCTION, "한국어": Use.KOREAN, "비전": Use.VISION,
+    "챗봇": Use.GENERAL, "개발": Use.CODING, "개발/학습": Use.CODING, "코드 생성": Use.CODING, "빠른 응답": Use.QUICK,
+    "cpu 환경": Use.CPU,
 }  # fmt: skip
 
 
 def use_of(text: str) -> Use:
     """The use that a word names, in English or Korean. Raises UsageError with the list."""
-    word = unicodedata.normalize("NFC", text).strip().lower()  # macOS takes syllables apart
+    word = " ".join(unicodedata.normalize("NFC", text).lower().split())  # macOS takes syllables apart
     if word in _KOREAN:
         return _KOREAN[word]
     try:
@@ -121,4 +123,6 @@ class Advice:
     """Up to three, the best first, each of another maker."""
     catalogue_note: str
     too_large: tuple[FitVerdict, ...] = ()
-    """The first of the catalogue that would have gone before, but for their size."""
+    """The first of the catalogue that would have gone before, but for their size: less than twice the room."""
+    too_large_notes: tuple[str, ...] = ()
+    """For each of `too_large`: the smaller quantization in which it would fit, as a phrase; ''."""

@@ -37,6 +37,9 @@ _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 _AGAIN = "Fetch the file again; a download that broke off looks like this."
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 _U64 = struct.Struct("<Q")
+_RUN = 64
+# That many strings of less than 64 bytes: one alternative per length, told by the first byte, so nothing is tried twice
+_SHORT = b"(?s:%b){%d}+" % (b"|".join(re.escape(bytes([size])) + rb"\0{7}.{%d}" % size for size in range(64)), _RUN)
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 
@@ -180,8 +183,7 @@ def part_of(path: str | Path) -> tuple[int, int] | None:
 def read_header(path: str | Path) -> GgufHeader:
     """Read the header of a GGUF file, and of the other files if the model is split.
 
-    Raises ArenaError when the file is missing, unreadable, no GGUF, damaged or cut short. Takes 1 to 150 ms: the
-    lengths of the tokenizer's strings have to be walked one by one.
+    Raises ArenaError when the file is missing, unreadable, no GGUF, damaged or cut short. Takes 1 to 80 ms.
     """
     path = Path(path)
     first = _read_file(path)
@@ -205,13 +207,13 @@ def read_header(path: str | Path) -> GgufHeader:
     )
 
 
-def quick_digest(path: str | Path) -> str:
-    """32 hex digits that name the content, at the cost of reading a header and 4 MiB.
+def quick_digest(path: str | Path, header: GgufHeader | None = None) -> str:
+    """32 hex digits that name the content, at the cost of reading 4 MiB, and a header where none is given.
 
     SHA-256 over the header, the size of each file, and 64 samples of 64 KiB spaced evenly over each: it tells models
     apart, and is no proof against somebody who changes single bytes. Raises ArenaError as read_header does.
     """
-    header = read_header(path)
+    header = header or read_header(path)
     digest = hashlib.sha256()
     for each in header.files:
         with _opened(each) as (file, size):
@@ -292,13 +294,11 @@ def _read_tensors(cursor: _Cursor, count: int) -> tuple[tuple[Tensor, ...], int]
             _refuse(cursor.path, f"holds the {shown} twice")
         if (rank := cursor.u32()) > 4:
             _refuse(cursor.path, f"gives the {shown} {rank:,} dimensions")
-        dims = tuple(cursor.u64() for _ in range(rank))
-        kind, offset = cursor.u32(), cursor.u64()
+        *dims, kind, offset = cursor.numbers(f"{rank}QIQ")
         if kind not in _TYPES:
             _refuse(cursor.path, f"gives the {shown} the unknown type {kind}", "Perhaps arena is too old for it.")
-        tensor = tensors[name] = Tensor(name, dims, _TYPES[kind])
-        block, _size = BLOCKS[tensor.type]
-        if tensor.elements >= 1 << 63 or (dims[0] if dims else 1) % block:
+        tensor = tensors[name] = Tensor(name, tuple(dims), _TYPES[kind])
+        if tensor.elements >= 1 << 63 or (dims[0] if dims else 1) % BLOCKS[tensor.type][0]:
             _refuse(cursor.path, f"gives the {shown} a shape that its type can't have")
         data_bytes = max(data_bytes, offset + tensor.bytes)
     return tuple(tensors.values()), data_bytes
@@ -346,12 +346,20 @@ class _Cursor:
         """The next string, or how long it is."""
         length = self.u64()
         start = self.pass_over(length)
-        if length > KEPT_STRING_BYTES:
-            return Skipped(length)
-        return self._data[start : self.at].decode("utf-8", "replace")
+        return Skipped(length) if length > KEPT_STRING_BYTES else self._data[start : self.at].decode("utf-8", "replace")
 
     def pass_strings(self, count: int) -> None:
-        """Step over strings: the one loop that runs a million times, hence flat."""
+        """Step over strings, short ones in runs: there may be a million of them."""
+        run_at, data = re.compile(_SHORT).match, self._data
+        for _ in range(count // _RUN):
+            if run := run_at(data, self.at):
+                self.at = run.end()
+            else:
+                self._pass_each(_RUN)
+        self._pass_each(count % _RUN)
+
+    def _pass_each(self, count: int) -> None:
+        """Step over strings of any length, one by one."""
         at, data, length_at = self.at, self._data, _U64.unpack_from
         for _ in range(count):
             try:

@@ -17,8 +17,8 @@ from typing import Any
 
 from arena.core.gguf import GgufHeader, Skipped, Tensor, quick_digest, read_header
 
-_FORM = 1
-"""Of the JSON; another one is read as nothing."""
+_FORM = 2
+"""Of the JSON; another one is read as nothing. Since 2 the digest may be missing."""
 _SKIPPED = "skipped"
 
 
@@ -32,13 +32,23 @@ class HeaderShelf:
 
     def read(self, path: str | Path) -> tuple[GgufHeader, str]:
         """The header, and the digest of the model. Raises ArenaError as `read_header` does, OSError, ValueError."""
+        return self._read(path, with_digest=True)
+
+    def header(self, path: str | Path) -> GgufHeader:
+        """The header alone, which is read faster than the digest. Raises as `read` does."""
+        return self._read(path, with_digest=False)[0]
+
+    def _read(self, path: str | Path, *, with_digest: bool) -> tuple[GgufHeader, str]:
         path = Path(path).expanduser().absolute()
         known = self._known.get(path) or self._taken(path)
         if known is not None and known[0] == _stamps(known[1].files):
             self._known[path] = known
-            return known[1], known[2]
-        header = read_header(path)
-        found = (_stamps(header.files), header, quick_digest(path))
+            if known[2] or not with_digest:
+                return known[1], known[2]
+            header = known[1]
+        else:
+            header = read_header(path)
+        found = (_stamps(header.files), header, quick_digest(path, header) if with_digest else "")
         self._known[path] = found
         self._put(path, *found)
         return header, found[2]

@@ -55,6 +55,10 @@ class Gpu:
     drives_display: bool = False
     throttled: str = ""
     """Why its clocks are held down now: `thermal`, `power`, `hardware`, several with commas; '' when they are not."""
+    vendor: str = ""
+    """`nvidia`, `amd`, `intel`, `apple`; '' for GPUs that are not there. A process uses GPUs of one vendor only."""
+    part_of: str = ""
+    """Of an instance of a divided card (MIG): the uuid of that card. A process uses one instance only."""
 
     @property
     def reclaimable_bytes(self) -> int:

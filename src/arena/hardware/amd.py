@@ -108,6 +108,7 @@ class SysfsReader:
             note="; ".join(notes),
             processes=self._processes_on(card),
             shares_ram=shares_ram,
+            vendor="amd",
         )
 
     def _with_table(self, card: _Card, total: int | None, free: int | None) -> tuple[int | None, int | None]:
@@ -222,6 +223,7 @@ def _intel(index: int, card: _Card) -> Gpu:
         temperature_c=heat,
         power_w=power,
         note=unknown and f"its {unknown} can't be read",
+        vendor="intel",
     )
 
 

@@ -68,13 +68,13 @@ class AppleReader:
         ram = _whole_number(self._ask("hw.memsize"))
         limit = _whole_number(self._ask("iogpu.wired_limit_mb")) * MIB
         if not ram:
-            return Gpu(0, name, "apple", note=SHARES_RAM, shares_ram=True)
+            return Gpu(0, name, "apple", note=SHARES_RAM, shares_ram=True, vendor="apple")
         if 0 < limit <= ram:
             note = f"{SHARES_RAM}: as much as iogpu.wired_limit_mb says"
         else:
             limit, share = (ram * 2 // 3, "2/3") if ram < _SMALL_RAM else (ram * 3 // 4, "3/4")
             note = f"{SHARES_RAM}: {share} of it, as usual at this size"
-        return Gpu(0, name, "apple", total_bytes=limit, note=note, shares_ram=True)
+        return Gpu(0, name, "apple", total_bytes=limit, note=note, shares_ram=True, vendor="apple")
 
 
 def _whole_number(text: str) -> int:

@@ -10,7 +10,8 @@ from arena.core.gguf import GgufHeader
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.models import ModelInfo, ModelRef
 from arena.core.text import clean_line
-from arena.hardware.fit.catalogue import CatalogueEstimate, CatalogueModel, estimate, lookup, quantization_in
+from arena.hardware.fit.catalogue import CatalogueEstimate, catalogue, estimate
+from arena.hardware.fit.catalogue_names import Named, find, known_as, lookup, quantization_in, recipe_of
 from arena.hardware.fit.dry_run import DryRun, DryRunEstimate
 from arena.hardware.fit.estimate import CELL_STEP, Estimate, Setting
 from arena.hardware.fit.header import HeaderEstimate
@@ -55,10 +56,11 @@ class Estimator:
         Where llama.cpp is missing, or does not know the model, its header goes on to be asked.
         """
         try:
-            header = self.header(info)
-            if header is None or not _is_file(info):
+            header, formula = self.header(info), self.of(info)
+            # planned already, unless the file has changed; what was refused is remembered by the dry run
+            if header is None or not _is_file(info) or not isinstance(formula, HeaderEstimate):
                 return
-            exact = DryRunEstimate.of(Path(info.location), self._dry_run)
+            exact = DryRunEstimate.of(Path(info.location), self._dry_run, formula=formula)
         except ArenaError:
             return
         with self._lock:
@@ -69,7 +71,7 @@ class Estimator:
         if not _is_file(info):
             return info.header
         try:
-            return self._headers.read(Path(info.location))[0]
+            return self._headers.header(Path(info.location))
         except (OSError, ValueError) as fault:
             raise ArenaError(f"'{clean_line(Path(info.location).name)}' can't be read.", "Was it moved?") from fault
 
@@ -83,12 +85,15 @@ class Estimator:
 
     def smaller(self, info: ModelInfo) -> list[tuple[str, Estimate]]:
         """The published quantizations of that model that are smaller, by name; () for one that is not well known."""
-        model = lookup(info.ref.name)
-        whole = self.of(info)
-        if model is None or whole is None or (info.parameters and not _about(info.parameters, model.parameters)):
+        whole, header = self.of(info), self.header(info)
+        size = info.parameters or (header.parameters if header else 0)
+        alike = (model for model in known_as(info, catalogue()) if not size or _about(size, model.parameters))
+        model = next(alike, None)
+        if model is None or whole is None:
             return []
         mine = _weights(whole)
-        found = [(name, estimate(model, name)) for name in model.quants]
+        # what looks at images lies in another file than the one whose header was read
+        found = [(name, estimate(model, name, vision=header is None)) for name in model.quants]
         return [(name, other) for name, other in found if _weights(other) < mine]
 
     def note(self, info: ModelInfo) -> str:
@@ -111,33 +116,38 @@ class Estimator:
 
 
 def catalogued(name: str) -> ModelInfo | None:
-    """A well-known model that need not be here, by the name that `ollama pull` knows; None for an unknown one."""
-    model = lookup(name)
-    return None if model is None else info_of(model, quantization_in(name))
+    """A well-known model that need not be here, by the name that `ollama pull` knows; None for an unknown one.
+
+    Raises UsageError for a size or a quantization that a known family does not have.
+    """
+    named = find(name)
+    return None if named is None else info_of(named, name.strip().removeprefix(f"{CATALOGUE}/"))
 
 
-def info_of(model: CatalogueModel, quantization: str = "") -> ModelInfo:
-    """That model as others are described; '' is the quantization that one gets without asking."""
+def info_of(named: Named, name: str) -> ModelInfo:
+    """That model as others are described, under the name that it was asked for by."""
+    model = named.model
     return ModelInfo(
-        ModelRef(CATALOGUE, model.pull or model.hf or model.name),
+        ModelRef(CATALOGUE, name),
         family=str(model.gguf.get("architecture", "")),
         parameters=model.parameters,
         active_parameters=model.active_parameters,
-        quantization=quantization or model.quants[0],
+        quantization=named.label,
         context=model.context_length,
+        note=" ".join(filter(None, (named.note, model.note_on_vision))),
     )
 
 
 def _by_name(info: ModelInfo) -> Estimate | None:
     """From the catalogue, where the model is known there by its name and size; None elsewhere."""
+    if info.ref.endpoint == CATALOGUE:
+        named = find(info.ref.name)
+        return estimate(named.model, named.recipe) if named else None
     model = lookup(info.ref.name)
     if model is None or (info.parameters and not _about(info.parameters, model.parameters)):
         return None
-    quantization = info.quantization or quantization_in(info.ref.name) or model.quants[0]
-    try:
-        return estimate(model, quantization)
-    except ArenaError:  # a quantization that nobody knows
-        return None
+    recipe = recipe_of(info.quantization or quantization_in(info.ref.name) or model.quants[0])
+    return estimate(model, recipe) if recipe else None  # None: a quantization that nobody knows
 
 
 def _weights(found: Estimate) -> int:

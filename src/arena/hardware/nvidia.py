@@ -17,6 +17,7 @@ from typing import Any
 from arena.core.machine import Gpu, GpuProcess
 from arena.hardware.host import SHARES_RAM, ProcessTable
 
+VENDOR = "nvidia"
 RETRY_S = 10.0
 """How long a driver that failed is left alone."""
 
@@ -165,7 +166,7 @@ class NvidiaReader:
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(card)
         except nvml.NVMLError as error:
-            return [Gpu(index, self._names.get(card, f"GPU {card}"), note=f"{GONE}: {_why(error)}")]
+            return [Gpu(index, self._names.get(card, f"GPU {card}"), note=f"{GONE}: {_why(error)}", vendor=VENDOR)]
         asked = _Questions(nvml)
         name = asked.ask("name", lambda: _text(nvml.nvmlDeviceGetName(handle)))
         self._names[card] = name or self._names.get(card, f"GPU {card}")
@@ -176,7 +177,8 @@ class NvidiaReader:
             self._instance(card, handle, part, index + position)
             for position, part in enumerate(self._instances(handle, asked))
         ]
-        return instances or [Gpu(index, self._names[card], note=asked.note("divided (MIG), but has no instances"))]
+        note = asked.note("divided (MIG), but has no instances")
+        return instances or [Gpu(index, self._names[card], note=note, vendor=VENDOR)]
 
     def _instances(self, handle: object, asked: _Questions) -> Iterable[object]:
         """Handles of the instances of a divided card. Numbers in between may be unused."""
@@ -194,6 +196,7 @@ class NvidiaReader:
         name = asked.wonder(lambda: _text(nvml.nvmlDeviceGetName(part)))
         uuid = asked.ask("uuid", lambda: _text(nvml.nvmlDeviceGetUUID(part))) or ""
         memory = asked.ask("memory", lambda: self._memory(part, asked)) or (0, 0, 0)
+        parent = asked.wonder(lambda: _text(nvml.nvmlDeviceGetUUID(whole)))
         heat, power, throttled = self._strain(whole, asked)
         units = asked.wonder(lambda: int(nvml.nvmlDeviceGetAttributes(part).multiprocessorCount))
         if uuid and units:
@@ -211,6 +214,8 @@ class NvidiaReader:
             processes=self._processes_on(part, total, asked),
             throttled=throttled,
             note=asked.note(),
+            vendor=VENDOR,
+            part_of=parent or f"card {card}",
         )
 
     def _gpu(self, card: int, handle: object, index: int, asked: _Questions) -> Gpu:
@@ -239,6 +244,7 @@ class NvidiaReader:
             drives_display=bool(asked.wonder(lambda: nvml.nvmlDeviceGetDisplayActive(handle))),
             throttled=throttled,
             note=asked.note(SHARES_RAM if total == 0 else ""),
+            vendor=VENDOR,
         )
 
     def _strain(self, handle: object, asked: _Questions) -> tuple[float | None, float | None, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -18,13 +18,14 @@ from arena.core.fit import Lever, Together
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import EMBEDDED as EMBEDDED_RUNTIME
 from arena.core.loads import Load, LoadFacts
-from arena.core.machine import FitVerdict, Gpu, Machine
+from arena.core.machine import MIB, FitVerdict, Gpu, Machine
 from arena.core.models import ModelInfo
 from arena.hardware.amd import SysfsReader
 from arena.hardware.apple import AppleReader
 from arena.hardware.estimates import Estimator
+from arena.hardware.fit.devices import without_own
 from arena.hardware.fit.estimate import EMBEDDED, SERVER, Estimate, Runtime, Setting
-from arena.hardware.fit.levers import levers
+from arena.hardware.fit.levers import holders, levers
 from arena.hardware.fit.measured import CalibratedEstimate, Calibration, calibrated
 from arena.hardware.fit.together import together
 from arena.hardware.fit.verdict import judge, unknown
@@ -38,6 +39,10 @@ PATIENCE_S = 2.0
 """How long a reader is waited for."""
 FIRST_PATIENCE_S = 6.0
 """The same at the first reading, which starts the driver: that takes seconds where no other program keeps it up."""
+ANSWERS = 256
+"""So many answers on several models at once are kept: the panel and the picker ask for the same ones all the time."""
+ALIKE_BYTES = 64 * MIB
+"""Free memory that differs by less gets the same answer: a quarter of what is left free on every device."""
 _EMBEDDED_ENDPOINTS = ("gguf", "demo")
 
 _T = TypeVar("_T")
@@ -66,11 +71,12 @@ class MachineProbe:
         patience_s: tuple[float, float] = (FIRST_PATIENCE_S, PATIENCE_S),
         clock: Callable[[], float] = time.time,
         headers: HeaderShelf | None = None,
+        offloads: Callable[[], bool] = lambda: True,
     ) -> None:
         """Readers other than the usual ones are for machines that are not there.
 
         `others` read GPUs after NVIDIA's, each with the words that name it; `patience_s` is for the first reading and
-        for the later ones; `clock` tells the time of day in s.
+        for the later ones; `clock` tells the time of day in s, `offloads` whether the embedded engine can use a GPU.
         """
         self._nvidia = nvidia or NvidiaReader()
         self._host = host or HostReader()
@@ -85,7 +91,9 @@ class MachineProbe:
         self._lock = threading.Lock()
         self._free: defaultdict[str, deque[int]] = defaultdict(lambda: deque(maxlen=SAMPLES))
         self.estimates = Estimator(headers)
+        self._offloads = offloads
         self._calibration = Calibration()
+        self._answers: OrderedDict[object, tuple[object, Together]] = OrderedDict()
 
     def read(self) -> Machine:
         """The machine as it stands now. Never raises: what can't be read is a note.
@@ -123,6 +131,8 @@ class MachineProbe:
     def learn(self, loads: Sequence[Load]) -> None:
         """Judge from now on by these past loads, newest first, and by no others."""
         self._calibration = Calibration(loads)
+        with self._lock:
+            self._answers.clear()
 
     def measure(self, info: ModelInfo, facts: LoadFacts, *, context: int, kv_type: str = "f16") -> Load | None:
         """What a model took that was loaded just now, beside what is predicted; None where nobody says.
@@ -147,47 +157,70 @@ class MachineProbe:
 
         The first question about a file reads its header, which takes up to 150 ms; later ones take about 1 ms. A model
         whose header can't be read is UNKNOWN; `note` says why. Raises UsageError on a `kv_type` that there is not.
+
+        On the machine that was read here a model is not counted twice: what it holds already, as its server tells, is
+        as good as free for it. Arena's own models can be unloaded at will, so what they hold is free for a model that
+        arena runs itself; what Ollama and others hold never is.
         """
         setting = _setting(info, context, kv_type, slots)
         estimate = self._known(info)
         if estimate is None:
             return unknown(str(info), context)
         known = self._calibrated(info, estimate, machine)
-        judged = judge(str(info), known, self._settled(machine), setting, self._nvidia.multiprocessors)
+        where, held = self._found_by(info, machine)
+        judged = judge(str(info), known, where, setting, self._nvidia.multiprocessors, held=held)
         return known.verdict(judged, setting) if isinstance(known, CalibratedEstimate) else judged
 
     def together(
         self, infos: Sequence[ModelInfo], machine: Machine, *, context: int, kv_type: str = "f16", slots: int = 1
     ) -> Together:
-        """Whether several models can be loaded at once, each with that context. Raises UsageError as `fit` does."""
+        """Whether several models can be loaded at once, each with that context. Raises UsageError as `fit` does.
+
+        What is loaded counts as in `fit`. An answer is kept while free memory stays about the same.
+        """
         known = [self._known(info) for info in infos]
-        wanted = [
-            (estimate and self._calibrated(info, estimate, machine), _setting(info, context, kv_type, slots))
-            for info, estimate in zip(infos, known, strict=True)
-        ]
-        return together(
-            wanted,
-            self._settled(machine),
+        settings = [_setting(info, context, kv_type, slots) for info in infos]
+        here, settled = self._is_here(machine), self._settled(machine)
+        if here and not self._offloads() and all(map(_is_embedded, infos)):
+            settled = replace(settled, gpus=())
+        question = (tuple(infos), tuple(settings), here, _outline(settled))
+        with self._lock:
+            kept = self._answers.get(question)
+            if kept is not None and kept[0] == known:
+                self._answers.move_to_end(question)
+                return kept[1]
+        found = together(
+            [
+                (estimate and self._calibrated(info, estimate, machine), setting)
+                for info, estimate, setting in zip(infos, known, settings, strict=True)
+            ],
+            settled,
             self._nvidia.multiprocessors,
-            resident={index: info.resident_bytes for index, info in enumerate(infos) if info.resident_bytes},
+            resident={index: info.resident_bytes for index, info in enumerate(infos) if here and info.resident_bytes},
             ollama=[self.estimates.ollama_facts(info) if info.runtime == "ollama" else None for info in infos],
+            own={index for index, info in enumerate(infos) if here and _is_embedded(info)},
         )
+        with self._lock:
+            self._answers[question] = known, found
+            if len(self._answers) > ANSWERS:
+                self._answers.popitem(last=False)
+        return found
 
     def levers(self, info: ModelInfo, machine: Machine, *, context: int, kv_type: str, slots: int) -> tuple[Lever, ...]:
         """What would make the model fit there, each with its bytes; () for one that fits, or is not known."""
         estimate = self._known(info)
         if estimate is None:
             return ()
-        found = self.estimates.smaller(info)
-        freed = [(f"GPU {gpu.index}", gpu.reclaimable_bytes) for gpu in machine.gpus if gpu.reclaimable_bytes]
+        where, held = self._found_by(info, machine)
         return levers(
             str(info),
             self._calibrated(info, estimate, machine),
-            self._settled(machine),
+            where,
             _setting(info, context, kv_type, slots),
-            smaller=found,
-            reclaimable=freed,
+            smaller=self.estimates.smaller(info),
+            reclaimable=holders(machine, held, own=_is_embedded(info)),
             multiprocessors=self._nvidia.multiprocessors,
+            held=held,
         )
 
     def close(self) -> None:
@@ -222,6 +255,24 @@ class MachineProbe:
         )
         return replace(machine, gpus=gpus)
 
+    def _is_here(self, machine: Machine) -> bool:
+        """Whether its GPUs are those of this computer: what is loaded here helps on no other machine."""
+        with self._lock:
+            known = set(self._free)
+        mine = {gpu.uuid for gpu in machine.gpus if gpu.free_bytes is not None}
+        if not machine.gpus:
+            return not known
+        return "" not in mine and (not known or mine <= known)
+
+    def _found_by(self, info: ModelInfo, machine: Machine) -> tuple[Machine, int]:
+        """The machine as that model finds it, and the bytes that the model holds already."""
+        settled = self._settled(machine)
+        if not self._is_here(machine):
+            return settled, 0
+        if _is_embedded(info):
+            return without_own(settled) if self._offloads() else replace(settled, gpus=()), 0
+        return settled, info.resident_bytes or 0
+
     def _calibrated(self, info: ModelInfo, estimate: Estimate, machine: Machine) -> Estimate:
         """The estimate, corrected on the GPUs of that machine by past loads of the same runtime."""
         if not self._calibration or not machine.gpus:
@@ -238,9 +289,28 @@ def _setting(info: ModelInfo, context: int, kv_type: str, slots: int) -> Setting
 
 def _runtime(info: ModelInfo) -> tuple[str, Runtime]:
     """What runs it, by the name that its loads are kept under, and how."""
-    if info.ref.endpoint in _EMBEDDED_ENDPOINTS:
+    if _is_embedded(info):
         return EMBEDDED_RUNTIME, EMBEDDED
     return info.ref.endpoint, SERVER
+
+
+def _is_embedded(info: ModelInfo) -> bool:
+    """Whether a worker of arena's runs it."""
+    return info.ref.endpoint in _EMBEDDED_ENDPOINTS
+
+
+def _outline(machine: Machine) -> object:
+    """What answers depend on: machines that differ by little have the same one."""
+    gpus = tuple(
+        (
+            replace(gpu, free_bytes=None, processes=(), note="", throttled="",
+                    utilization=None, temperature_c=None, power_w=None),
+            gpu.free_bytes and gpu.free_bytes // ALIKE_BYTES,
+            tuple((each.kind, (each.used_bytes or 0) // ALIKE_BYTES) for each in gpu.processes),
+        )
+        for gpu in machine.gpus
+    )  # fmt: skip
+    return gpus, machine.ram_total_bytes, machine.ram_free_bytes // ALIKE_BYTES
 
 
 def _with_ram(gpu: Gpu, host: Host) -> Gpu:

@@ -6,37 +6,24 @@ guides' flow chart (a GPU? how much of it? what for?), each with what the chart 
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from arena.core.advice import Advice, Basis, Pick, Step, Use
 from arena.core.machine import GIB, Fits, FitVerdict, Machine, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.ratings import Board, Standing, Status
 from arena.core.text import clean_line, counted
-from arena.hardware.fit.catalogue import CatalogueModel, estimate, lookup, quantization_in
+from arena.hardware.fit.catalogue import CatalogueModel
+from arena.hardware.fit.catalogue_search import Search, room_words, surely, without_gpus
 from arena.hardware.fit.devices import gpus_of, ram, roomiest
-from arena.hardware.fit.estimate import Setting
-from arena.hardware.fit.rules_of_thumb import BY_USE, WITHOUT_GPU, Guide, branch, need_words
-from arena.hardware.fit.verdict import judge
+from arena.hardware.fit.rules_of_thumb import BY_USE, WITHOUT_GPU, Guide, branch
 
 USUAL_CONTEXT = 8192
 """Tokens: a few pages of text and the answer."""
 IMAGE_BYTES = 2 * GIB
 """Kept free for what looks at images: it lies in a file of its own, which the catalogue does not hold. Those of today's
 models are of 0.6 to 1.5 GB, and compute in 0.3 to 1 GiB."""
-READ_PER_TOKEN_BYTES = 3 * GIB
-"""The most that a model for the CPU may read from RAM for each token."""
-RAM_BYTES_PER_S = 51.2e9
-"""Two channels of DDR4-3200, at best."""
-
-_SHOWN = 3
-_LEAST_BYTES_PER_PARAMETER = 0.25
-"""On a GPU none takes less, tables that stay in RAM left out: what is larger already need not be estimated."""
-_NO_SERVICE = re.compile(r"\bNC\b|non.?commercial|non.?production|research", re.IGNORECASE)
-"""Licences that allow no service."""
 _TOYS = "demo/"
 _QUOTED = 2
 """How many of those that had to be passed over are named."""
@@ -53,7 +40,7 @@ def usual_use(machine: Machine) -> Use:
 def bench(machine: Machine, use: Use) -> Machine:
     """The machine as models of that use see it: without GPUs for the CPU, with less of it for images."""
     if use is Use.CPU:
-        return replace(machine, gpus=())
+        return without_gpus(machine)
     if use is not Use.VISION:
         return machine
     gpus = tuple(
@@ -78,7 +65,7 @@ def advise(
     on = bench(machine, use)
     by_votes, votes_note = _by_votes(installed, board, use)
     largest, largest_note = _largest(installed)
-    found = _Search(known, on, use, context).best(installed)
+    found = Search(known, on, use, context).best(installed)
     own = [pick.model for pick in (by_votes, largest) if pick and (pick is by_votes or not _is_toy(pick.model))]
     now, fetch = next(iter(own), ""), found.picks[0].model if found.picks else ""
     return Advice(
@@ -94,14 +81,8 @@ def advise(
         catalogue=found.picks,
         catalogue_note=found.note,
         too_large=found.too_large,
+        too_large_notes=found.too_large_notes,
     )
-
-
-def surely(fit: FitVerdict) -> bool:
-    """Whether it fits with two standard deviations to spare: on the GPUs, or in RAM."""
-    if fit.verdict not in (Fits.FITS, Fits.CPU) or fit.need_bytes is None or fit.free_bytes is None:
-        return False
-    return fit.need_bytes + 2 * (fit.sigma_bytes or 0) <= fit.free_bytes
 
 
 # The user's own votes
@@ -138,7 +119,7 @@ def _voted(line: Standing, info: ModelInfo, fit: FitVerdict, where: str) -> Pick
         f"Score {line.score:.0f} (95 %: {line.low:.0f} to {line.high:.0f}), {line.status}, by your "
         f"{counted(line.votes, 'vote')}{where}; rank {line.rank} (80 %: {line.rank_low} to {line.rank_high})."
     )
-    there = _room(fit) if info.local else "It runs on another machine and takes nothing of this one."
+    there = room_words(fit) if info.local else "It runs on another machine and takes nothing of this one."
     return replace(_here(info, fit, Basis.VOTES, f"{why} {there}"), standing=line)
 
 
@@ -162,7 +143,7 @@ def _largest(installed: Installed) -> tuple[Pick | None, str]:
         note = "Only the demo models surely fit: toys, to try arena with."
     else:
         note = f"Of {counted(len(playable), 'model')} that can be reached, {len(good)} surely fit."
-    return _here(info, fit, Basis.LARGEST, _room(fit)), note
+    return _here(info, fit, Basis.LARGEST, room_words(fit)), note
 
 
 def _here(info: ModelInfo, fit: FitVerdict, basis: Basis, why: str) -> Pick:
@@ -179,163 +160,6 @@ def _here(info: ModelInfo, fit: FitVerdict, basis: Basis, why: str) -> Pick:
 
 def _is_toy(model: str) -> bool:
     return model.startswith(_TOYS)
-
-
-def _room(fit: FitVerdict) -> str:
-    where = "RAM" if fit.device == "ram" else fit.device
-    shorter = f"; the longest that surely fits is {fit.max_context}" if fit.max_context else ""
-    return (
-        f"Needs {need_words(fit)} ({fit.method}) with {fit.context} tokens of context, of "
-        f"{human_bytes(fit.free_bytes)} free on {where}{shorter}."
-    )
-
-
-# The catalogue
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    picks: tuple[Pick, ...]
-    note: str
-    too_large: tuple[FitVerdict, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """The catalogue, on a machine, for a use."""
-
-    known: Sequence[CatalogueModel]
-    on: Machine
-    use: Use
-    context: int
-
-    def best(self, installed: Installed) -> _Found:
-        """Up to three of different makers that surely fit and are not here yet."""
-        here = {model.name for info, _ in installed for model in _known_as(info, self.known)}
-        fetchable = [model for model in self.known if self._can_be_used(model) and model.name not in here]
-        wanted = self._in_order(self._for_use(fetchable))
-        if gpus_of(self.on):
-            found = self._try(wanted, self.on)
-            if found.picks:
-                return replace(found, note=f"{_the(self.use)}, newer and larger first; one of each maker.")
-        beside = replace(self.on, gpus=())
-        light = self._try(wanted, beside, _is_light)
-        why = f"those that read at most {human_bytes(READ_PER_TOKEN_BYTES)} of weights a token, so that a CPU keeps up."
-        if light.picks:
-            return replace(light, note=f"{_the(self.use)}, {why}{self._no_gpu()}")
-        small = [model for model in fetchable if {Use.CPU, Use.QUICK} & set(model.uses)]
-        light = self._try(self._in_order(small), beside, _is_light)
-        if not light.picks:
-            return _Found((), f"Nothing of the catalogue surely fits with {self.context} tokens.", light.too_large)
-        return replace(light, note=f"None for {self.use} surely fits; of those for cpu or quick, {why}{self._no_gpu()}")
-
-    def _no_gpu(self) -> str:
-        return " On the GPU nothing for it surely fits." if gpus_of(self.on) else ""
-
-    def _for_use(self, models: Sequence[CatalogueModel]) -> list[CatalogueModel]:
-        uses = {Use.CPU, Use.QUICK} if self.use is Use.CPU else {self.use}
-        return [model for model in models if uses & set(model.uses)]
-
-    def _can_be_used(self, model: CatalogueModel) -> bool:
-        allowed = self.use is not Use.PRODUCTION or not _NO_SERVICE.search(model.licence)
-        return allowed and bool(model.pull or model.hf)
-
-    def _in_order(self, models: Sequence[CatalogueModel]) -> list[CatalogueModel]:
-        """Newer and larger ones first: a year more counts as half the size. Those with too short a context are out."""
-        newest = max((_months(model) for model in self.known), default=0)
-
-        def worth(model: CatalogueModel) -> float:
-            return (model.active_parameters or model.parameters) * math.exp2((_months(model) - newest) / 12)
-
-        roomy = [model for model in models if (model.context_length or self.context) >= self.context]
-        return sorted(roomy, key=worth, reverse=True)
-
-    def _try(
-        self, models: Sequence[CatalogueModel], on: Machine, usable: Callable[[CatalogueModel], bool] = lambda _: True
-    ) -> _Found:
-        """The first that surely fit, and the first that would have gone before them."""
-        gpus = gpus_of(on)
-        room = sum(device.usable_bytes for device in gpus) if gpus else ram(on).usable_bytes
-        picks: list[Pick] = []
-        passed: list[FitVerdict] = []
-        for model in models:
-            too_large = model.parameters * _LEAST_BYTES_PER_PARAMETER > room
-            if len(picks) == _SHOWN:
-                break
-            if model.maker in [pick.maker for pick in picks] or (too_large and len(passed) >= _QUOTED):
-                continue
-            if not usable(model):
-                continue
-            fit = self.judged(model, on)
-            if surely(fit) and (fit.verdict is Fits.FITS or not gpus):
-                picks.append(_fetched(model, fit))
-            else:
-                passed.append(fit)
-        return _Found(tuple(picks), "", tuple(passed[:_QUOTED]))
-
-    def judged(self, model: CatalogueModel, on: Machine) -> FitVerdict:
-        """In the quantization that one gets without asking, as Ollama runs it."""
-        return judge(model.pull or model.hf, estimate(model, model.quants[0]), on, Setting(self.context))
-
-
-def _the(use: Use) -> str:
-    return f"Of the catalogue's models for {'cpu or quick' if use is Use.CPU else use}"
-
-
-def _months(model: CatalogueModel) -> int:
-    """Since the year 0."""
-    year, _, month = model.released.partition("-")
-    return 12 * int(year) + int(month or 1)
-
-
-def _read_per_token(model: CatalogueModel) -> float:
-    """Bytes of weights that each token is met by; of a mixture of experts, a share of them."""
-    weights = estimate(model, model.quants[0]).in_ram(Setting(USUAL_CONTEXT)).parts.weights
-    return weights * (model.active_parameters or model.parameters) / model.parameters
-
-
-def _is_light(model: CatalogueModel) -> bool:
-    at_four_bits = (model.active_parameters or model.parameters) / 2  # what one pulls unasked never has fewer
-    return at_four_bits <= READ_PER_TOKEN_BYTES and _read_per_token(model) <= READ_PER_TOKEN_BYTES
-
-
-def _fetched(model: CatalogueModel, fit: FitVerdict) -> Pick:
-    why = _room(fit)
-    if fit.verdict is Fits.CPU:
-        read = _read_per_token(model)
-        why += (
-            f" Each token reads {human_bytes(int(read))} of weights: at most {RAM_BYTES_PER_S / read:.0f} tokens/s "
-            "on two channels of DDR4-3200."
-        )
-    return Pick(
-        model=model.pull or model.hf,
-        basis=Basis.CATALOGUE,
-        why=why,
-        fit=fit,
-        title=model.name,
-        maker=model.maker,
-        quantization=model.quants[0],
-        parameters=model.parameters,
-        active_parameters=model.active_parameters,
-        licence=model.licence,
-        released=model.released,
-    )
-
-
-def _known_as(info: ModelInfo, known: Sequence[CatalogueModel]) -> Iterator[CatalogueModel]:
-    """The catalogue's entries that this may be: by the name that Ollama has for it, else by how a file is called."""
-    name = info.ref.name.removeprefix("ollama:")
-    found = lookup(name)
-    if found is not None:
-        yield found
-    file = _letters(name.rpartition("/")[2].removesuffix(".gguf"))
-    quantization = _letters(info.quantization or quantization_in(name))
-    bare = file.removesuffix(quantization)
-    yield from (model for model in known if bare in (_letters(model.name), _letters(model.pull)))
-
-
-def _letters(text: str) -> str:
-    return re.sub(r"[^0-9a-z]", "", text.lower())
 
 
 # The way

@@ -7,10 +7,9 @@ as any other. What llama.cpp itself quantizes is that to the byte; what others p
 from __future__ import annotations
 
 import math
-import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
@@ -23,6 +22,7 @@ from arena.core.text import clean_line
 from arena.hardware.fit.estimate import PROCESS_BYTES, Estimate, Need, Setting, gpu_overhead
 from arena.hardware.fit.header import HeaderEstimate
 from arena.hardware.fit.skeleton import GgufSpec, header_of
+from arena.hardware.fit.vision import WithVision
 
 COMPUTE_BYTES = 3 * GIB // 10
 """The scratch memory of a usual model with flash attention."""
@@ -51,7 +51,19 @@ _BITS = {
 # It grows about as the root of the size: Llama 3.1 70B has 2.5 times as many, Qwen 2.5 32B twice as many.
 _CACHED_NUMBERS, _CACHED_AT = 2 * 32 * 8 * 128, 8e9
 
-_QUANTIZATION = re.compile(r"(?:^|-)(i?q\d\w*|t?q\d_\w+|b?f16|fp16|f32|mxfp4)$", re.IGNORECASE)
+_TABLE = "token_embd.weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How weights are stored: a quantization of llama.cpp, and where what is published differs from it."""
+
+    quantization: str
+    """Upper case."""
+    doubt: float = 0.0
+    """One standard deviation of the weights on top of the usual one, as a share of them."""
+    tables: str = ""
+    """The type of the token table, where that is another one; ''."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,14 @@ class CatalogueModel:
     note: str = ""
     hf: str = ""
     """Its repository of GGUF files at Hugging Face, where it is not in the library of `ollama pull`."""
+    latest: bool = False
+    """Whether it is the one that its family's name means without a tag; of a family of one it need not be said."""
+    aliases: tuple[str, ...] = ()
+    """Other names that `ollama pull` has for it."""
+    chat: bool = True
+    """False for one that completes text and does not answer."""
+    vision_bytes: int | None = None
+    """Of its part that looks at images, which is loaded with it: a file of its own; None: none, or unknown."""
     spec: GgufSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +110,18 @@ class CatalogueModel:
         """The context it was trained for, in tokens."""
         value = self.gguf.get("context_length")
         return value if isinstance(value, int) else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `ollama pull` calls it; () where it is not in that library."""
+        return (self.pull, *self.aliases) if self.pull else ()
+
+    @property
+    def note_on_vision(self) -> str:
+        """What its figures leave out; '' where that is nothing."""
+        if "vision" not in self.uses or self.vision_bytes is not None:
+            return ""
+        return "Its part that looks at images is not counted: 0.5 to 1.5 GiB on top."
 
 
 @cache
@@ -106,11 +138,19 @@ def parse(raw: str) -> tuple[CatalogueModel, ...]:
     except tomllib.TOMLDecodeError as fault:
         raise ArenaError(f"The catalogue is no TOML: {clean_line(str(fault))}.", "Correct it there.") from fault
     found = tuple(_entry(number, table) for number, table in enumerate(tables, start=1))
-    for which in ("name", "pull"):
-        names = [getattr(model, which) for model in found if getattr(model, which)]
+    pulls = [name for model in found for name in model.names]
+    for which, names in (("name", [model.name for model in found]), ("pull", pulls)):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ArenaError(f"The catalogue has the {which} '{clean_line(twice[0])}' twice.", "Each needs its own.")
+    latest = [family_of(model) for model in found if model.latest]
+    if twice := sorted({family for family in latest if latest.count(family) > 1}):
+        raise ArenaError(f"The catalogue has two latest of '{clean_line(twice[0])}'.", "There is one of each family.")
     return found
+
+
+def family_of(model: CatalogueModel) -> str:
+    """`llama3.1`; '' where it is not in the library of `ollama pull`."""
+    return model.pull.partition(":")[0]
 
 
 def _entry(number: int, table: dict[str, Any]) -> CatalogueModel:
@@ -132,55 +172,33 @@ def _entry(number: int, table: dict[str, Any]) -> CatalogueModel:
         raise ArenaError(f"Entry {shown} of the catalogue: {fault.sentence}", fault.hint) from fault
 
 
-def lookup(name: str) -> CatalogueModel | None:
-    """The model of that name as `ollama pull` knows it: `llama3:8b`, `llama3.1:8b-instruct-q8_0`, `phi4`.
-
-    None for one that is not in the catalogue, and for a name without a size where there are several.
-    """
-    family, tag = _split(name)
-    for model in catalogue():
-        if model.hf and _split(model.hf)[0] == family:
-            return model
-    same = [(model, _split(model.pull)[1]) for model in catalogue() if model.pull and _split(model.pull)[0] == family]
-    if tag in ("", "latest"):
-        return same[0][0] if len(same) == 1 else None
-    longer = [(len(known), model) for model, known in same if tag == known or tag.startswith(f"{known}-")]
-    if longer:
-        return max(longer, key=lambda each: each[0])[1]
-    shorter = sorted((known, model.name) for model, known in same if known.startswith(f"{tag}-"))
-    # of variants of one model the first published has the shortest name
-    if not shorter or not all(known.startswith(shorter[0][0]) for known, _ in shorter):
-        return None
-    return next(model for model in catalogue() if model.name == shorter[0][1])
-
-
-def quantization_in(name: str) -> str:
-    """The quantization that a name ends with, such as Q8_0 for `llama3.1:8b-instruct-q8_0`; '' without one."""
-    found = _QUANTIZATION.search(name.rpartition(":")[2])
-    told = found[1].upper().replace("FP16", "F16") if found else ""
-    return told if told in FILE_TYPES.values() else ""
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Family and tag, without the library it is from and without the quantization."""
-    family, _, tag = name.strip().lower().rpartition("/")[2].partition(":")
-    return family, _QUANTIZATION.sub("", tag)
-
-
 @lru_cache(maxsize=512)
-def _estimate(spec_of: str, quantization: str) -> HeaderEstimate:
-    model = next(model for model in catalogue() if model.name == spec_of)
-    return estimate_of(model.spec, quantization)
+def _estimate(name: str, recipe: Recipe) -> HeaderEstimate:
+    model = next(model for model in catalogue() if model.name == name)
+    found = estimate_of(model.spec, recipe.quantization, tables=recipe.tables)
+    return replace(found, weights_doubt=math.hypot(found.weights_doubt, recipe.doubt))
 
 
-def estimate(model: CatalogueModel, quantization: str) -> Estimate:
-    """What that model takes in that quantization. Raises UsageError for a quantization that there is not."""
-    return _estimate(model.name, quantization.upper())
+def estimate(model: CatalogueModel, quantization: str | Recipe, *, vision: bool = True) -> Estimate:
+    """What that model takes in that quantization. Raises UsageError for a quantization that there is not.
+
+    `vision`: with its part that looks at images, where the size of that is known.
+    """
+    recipe = quantization if isinstance(quantization, Recipe) else Recipe(quantization.upper())
+    found = _estimate(model.name, recipe)
+    return WithVision(found, model.vision_bytes) if vision and model.vision_bytes else found
 
 
-def estimate_of(spec: GgufSpec, quantization: str) -> HeaderEstimate:
-    """What a model of that shape takes, quantized by llama.cpp. Raises ArenaError when numbers are missing."""
-    found = HeaderEstimate.of(header_of(spec, quantization))
+def estimate_of(spec: GgufSpec, quantization: str, *, tables: str = "") -> HeaderEstimate:
+    """What a model of that shape takes, quantized by llama.cpp. Raises ArenaError when numbers are missing.
+
+    `tables`: the type of the token table where that is another one.
+    """
+    header = header_of(spec, quantization)
+    if tables:
+        kept = [replace(each, type=tables) if each.name == _TABLE else each for each in header.tensors]
+        header = replace(header, tensors=tuple(kept))
+    found = HeaderEstimate.of(header)
     return HeaderEstimate(found.shape, "catalogue", _WEIGHTS_DOUBT.get(quantization.upper(), _MIXED_DOUBT))
 
 

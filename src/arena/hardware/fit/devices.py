@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from arena.core.machine import GIB, MIB, Fits, Gpu, Machine
+from arena.core.machine import GIB, MIB, Fits, Gpu, Machine, ProcessKind
 from arena.hardware.fit.estimate import CELL_STEP, Estimate, Need, Setting
 
 HEADROOM_BYTES, HEADROOM_SHARE = 256 * MIB, 0.02
@@ -29,6 +29,8 @@ class Device:
     """Free, less what is left for others. May be negative."""
     gpu: Gpu | None = None
     multiprocessors: int | None = None
+    own_bytes: int = 0
+    """Held by arena's own models, which it unloads at will: free for a model that arena runs itself, for no other."""
 
     @property
     def shared(self) -> bool:
@@ -53,9 +55,13 @@ def usable(gpu: Gpu) -> int | None:
     if gpu.free_bytes is None:
         return None
     if gpu.shares_ram:
-        return gpu.free_bytes - max(SHARED_HEADROOM_BYTES, int(SHARED_HEADROOM_SHARE * (gpu.total_bytes or 0)))
+        return gpu.free_bytes - _shared_headroom(gpu)
     headroom = max(HEADROOM_BYTES, int(HEADROOM_SHARE * (gpu.total_bytes or 0)))
     return gpu.free_bytes - headroom - (DISPLAY_HEADROOM_BYTES if gpu.drives_display else 0)
+
+
+def _shared_headroom(gpu: Gpu) -> int:
+    return max(SHARED_HEADROOM_BYTES, int(SHARED_HEADROOM_SHARE * (gpu.total_bytes or 0)))
 
 
 def gpus_of(machine: Machine, multiprocessors: Mapping[str, int] | None = None) -> tuple[Device, ...]:
@@ -69,7 +75,7 @@ def gpus_of(machine: Machine, multiprocessors: Mapping[str, int] | None = None) 
         room = usable(gpu)
         if room is not None and gpu.free_bytes is not None:
             known = (multiprocessors or {}).get(gpu.uuid)
-            found.append(Device(f"gpu {gpu.index}", gpu.free_bytes, room, gpu, known))
+            found.append(Device(f"gpu {gpu.index}", gpu.free_bytes, room, gpu, known, own_bytes(gpu)))
     shared = roomiest(tuple(device for device in found if device.shared))
     return tuple(device for device in found if not device.shared or device is shared)
 
@@ -80,8 +86,9 @@ def roomiest(devices: tuple[Device, ...]) -> Device | None:
 
 
 def ram(machine: Machine) -> Device:
-    """The RAM of that machine."""
-    headroom = max(HEADROOM_BYTES, int(HEADROOM_SHARE * machine.ram_total_bytes))
+    """The RAM of that machine. Where a GPU shares it, as much stays free as that GPU leaves: it is the same memory."""
+    shared = (_shared_headroom(gpu) for gpu in machine.gpus if gpu.shares_ram)
+    headroom = max(HEADROOM_BYTES, int(HEADROOM_SHARE * machine.ram_total_bytes), *shared)
     return Device("ram", machine.ram_free_bytes, machine.ram_free_bytes - headroom)
 
 
@@ -111,3 +118,55 @@ def longest(limit: int, fits: Callable[[int], bool]) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle * CELL_STEP) else (low, middle)
     return low * CELL_STEP
+
+
+def own_bytes(gpu: Gpu) -> int:
+    """Bytes of that GPU that arena's own models hold; with what is free never more than what others leave."""
+    own = sum(each.used_bytes or 0 for each in gpu.processes if each.kind is ProcessKind.OWN)
+    return min(own, _in_use(gpu, ProcessKind.OWN))
+
+
+def without_own(machine: Machine) -> Machine:
+    """The machine as a model that arena runs itself finds it: arena unloads the others of its own for it."""
+    return _given_back(machine, [own_bytes(gpu) for gpu in machine.gpus])
+
+
+def given_back(machine: Machine, size: int) -> list[Machine]:
+    """The machine with so many bytes of Ollama's given back, once for each GPU that may have held them.
+
+    What no GPU alone can have held was on all of them, in shares of what they hold. Without GPUs it was in RAM.
+    """
+    if not any(gpu.free_bytes is not None for gpu in machine.gpus):
+        return [replace(machine, ram_free_bytes=min(machine.ram_free_bytes + size, machine.ram_total_bytes))]
+    theirs = [any(each.kind is ProcessKind.OLLAMA for each in gpu.processes) for gpu in machine.gpus]
+    held = [
+        _in_use(gpu, ProcessKind.OLLAMA) if found or not any(theirs) else 0
+        for gpu, found in zip(machine.gpus, theirs, strict=True)
+    ]
+    alone = [index for index, each in enumerate(held) if each >= size]
+    if alone:
+        return [_given_back(machine, [size * (gpu == index) for gpu in range(len(held))]) for index in alone]
+    all_held = max(1, sum(held))
+    return [_given_back(machine, [min(each, size * each // all_held) for each in held])]
+
+
+def freed(machine: Machine, sizes: Sequence[int]) -> Machine:
+    """The machine with so many bytes given back on each GPU, as far as they can have been in use."""
+    most = [_in_use(gpu, None) for gpu in machine.gpus]
+    return _given_back(machine, [min(size, each) for size, each in zip(sizes, most, strict=True)])
+
+
+def _in_use(gpu: Gpu, kind: ProcessKind | None) -> int:
+    """Bytes in use there that no process of another kind is known to hold, None: at all; 0 where nobody says."""
+    if gpu.free_bytes is None or gpu.total_bytes is None:
+        return 0
+    others = sum(each.used_bytes or 0 for each in gpu.processes if kind is not None and each.kind is not kind)
+    return max(0, gpu.total_bytes - gpu.reserved_bytes - gpu.free_bytes - others)
+
+
+def _given_back(machine: Machine, sizes: Sequence[int]) -> Machine:
+    gpus = tuple(
+        gpu if gpu.free_bytes is None else replace(gpu, free_bytes=gpu.free_bytes + size)
+        for gpu, size in zip(machine.gpus, sizes, strict=True)
+    )
+    return replace(machine, gpus=gpus)

@@ -17,7 +17,9 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,11 @@ from arena.hardware.fit.header import HeaderEstimate, compute_bytes, layer_kv_by
 _MODULE = "arena.hardware.fit.dry_run_worker"
 _GGML_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30}
 _TIMEOUT_S = 60.0
+_PATIENCE_S = 3.0
+"""For a verdict that somebody waits for: after that the formula answers."""
 _GRACE_S = 2.0
+_DYING_S = 0.5
+"""A process that hangs in the kernel outlives its end; nobody waits for that."""
 _ROUNDING_BYTES = 64 << 10
 """llama.cpp prints hundredths of MiB, a line per cache."""
 _INSTALL = 'Install it with: pip install "local-arena[embedded]"'
@@ -53,63 +59,122 @@ class DryRun:
     """Asks a child process, which starts with the first question. May be asked from several threads.
 
     The first question takes about a second, the first about a file up to another (its tokenizer is read), later ones
-    10 to 60 ms; what was asked before is remembered.
+    10 to 60 ms; what was asked before is remembered, refusals included: a setting that makes llama.cpp abort or hang
+    costs one child, not one per reading.
     """
 
     def __init__(self, timeout_s: float = _TIMEOUT_S) -> None:
         """`timeout_s`: how long an answer is waited for; then the child is ended."""
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._asked_s: float | None = None
+        """When the question began that is being asked, on the monotonic clock."""
+        self._closed = False
         self._child: _Child | None = None
-        self._known: dict[tuple[object, ...], DryRunResult] = {}
+        self._known: dict[tuple[object, ...], DryRunResult | _RefusedError] = {}
+        self._late: set[tuple[object, ...]] = set()
+        """Files that made the child hang."""
 
-    def need(self, path: str | Path, setting: Setting) -> DryRunResult:
-        """What the model in that file takes. Raises ArenaError when that can't be found out."""
-        return self.needs(path, [setting])[0]
+    def need(self, path: str | Path, setting: Setting, patience_s: float | None = None) -> DryRunResult:
+        """What the model in that file takes. Raises ArenaError when that can't be found out, or not that soon."""
+        return self.needs(path, [setting], patience_s)[0]
 
-    def needs(self, path: str | Path, settings: list[Setting]) -> list[DryRunResult]:
+    def needs(self, path: str | Path, settings: list[Setting], patience_s: float | None = None) -> list[DryRunResult]:
         """The same for several settings in one question. Raises ArenaError."""
         path = Path(path)
         stamp = _stamp(path)
-        with self._lock:
-            new = [setting for setting in dict.fromkeys(settings) if (stamp, setting) not in self._known]
-            if new:
-                asked = [context_params(setting) for setting in new]
-                answer = self._ask(path, op="plan", path=str(path), contexts=asked)
-                for setting, sizes in zip(new, answer["contexts"], strict=True):
-                    found = DryRunResult(weights=answer["weights"], parameters=answer["parameters"], **sizes)
-                    self._known[stamp, setting] = found
-            return [self._known[stamp, setting] for setting in settings]
+        # what is known waits for no other question
+        if any((stamp, setting) not in self._known for setting in settings):
+            if patience_s is not None and stamp in self._late:
+                raise ArenaError(f"llama.cpp took too long to look at '{clean_line(path.name)}'.", _GO_ON)
+            with self._turn(patience_s) as limit_s:
+                self._plan(path, stamp, settings, limit_s)
+        return [self._told(stamp, setting) for setting in settings]
 
     def quantized(self, path: str | Path, quantization: str) -> dict[str, str]:
         """The type that each tensor of an F16 model would get, by name; '' where it stays. Raises ArenaError."""
         number = next(number for number, name in FILE_TYPES.items() if name == quantization.upper())
-        with self._lock:
-            answer = self._ask(Path(path), op="quantize", path=str(path), type=number)
+        with self._turn() as limit_s:
+            answer = self._ask(Path(path), limit_s, op="quantize", path=str(path), type=number)
         return {name: kind.upper() for name, kind in answer["types"].items()}
 
     def close(self) -> None:
-        """End the child; the next question starts another."""
-        with self._lock:
-            self._end()
+        """Ask nothing any more, and end the child: whoever waits for its answer gets an ArenaError at once."""
+        self._closed = True
+        self._end()  # without the lock, which is held as long as the child is asked
 
-    def _ask(self, about: Path, **order: object) -> dict[str, Any]:
-        if self._child is None:
-            self._child = _Child.start()
+    @contextlib.contextmanager
+    def _turn(self, patience_s: float | None = None) -> Iterator[float]:
+        """Be the only one who asks; gives how long the answer may take. Raises ArenaError after too long a wait.
+
+        A question that has run for longer than `patience_s` hangs, and is not waited for at all.
+        """
+        limit_s = self._timeout_s if patience_s is None else min(patience_s, self._timeout_s)
+        began, wait_s = self._asked_s, limit_s
+        if patience_s is not None and began is not None:
+            wait_s = max(0.0, began + limit_s - time.monotonic())
+        if not self._lock.acquire(timeout=wait_s):
+            raise ArenaError("llama.cpp is busy with another model.", _GO_ON)
         try:
-            return self._child.ask(order, self._timeout_s, clean_line(about.name))
-        except _ChildGoneError as fault:
+            self._asked_s = time.monotonic()
+            yield limit_s
+        finally:
+            self._asked_s = None
+            self._lock.release()
+
+    def _plan(self, path: Path, stamp: tuple[object, ...], settings: list[Setting], limit_s: float) -> None:
+        """Ask what is not known yet. Raises ArenaError."""
+        new = [setting for setting in dict.fromkeys(settings) if (stamp, setting) not in self._known]
+        if not new:
+            return
+        asked = [context_params(setting) for setting in new]
+        try:
+            answer = self._ask(path, limit_s, op="plan", path=str(path), contexts=asked)
+        except _RefusedError as fault:
+            if not self._closed:
+                # of several settings, nobody says which one it was
+                self._known.update({(stamp, setting): fault for setting in new} if len(new) == 1 else {})
+                self._late.update({stamp} if isinstance(fault, _LateError) else ())
+            raise
+        for setting, sizes in zip(new, answer["contexts"], strict=True):
+            found = DryRunResult(weights=answer["weights"], parameters=answer["parameters"], **sizes)
+            self._known[stamp, setting] = found
+
+    def _told(self, stamp: tuple[object, ...], setting: Setting) -> DryRunResult:
+        found = self._known[stamp, setting]
+        if isinstance(found, _RefusedError):
+            raise ArenaError(found.sentence, found.hint)
+        return found
+
+    def _ask(self, about: Path, limit_s: float, **order: object) -> dict[str, Any]:
+        if not self._closed and self._child is None:
+            self._child = _Child.start()
+        child = self._child
+        if self._closed or child is None:  # perhaps only now, and `close` did not see that child
             self._end()
-            raise ArenaError(fault.sentence, fault.hint) from None
+            raise ArenaError("llama.cpp is not asked any more.", _GO_ON)
+        try:
+            return child.ask(order, limit_s, clean_line(about.name))
+        except _ChildGoneError:
+            self._end()
+            raise
 
     def _end(self) -> None:
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        child, self._child = self._child, None
+        if child is not None:
+            child.end()
 
 
-class _ChildGoneError(ArenaError):
+class _RefusedError(ArenaError):
+    """What the child would say, or not say, the next time, too."""
+
+
+class _ChildGoneError(_RefusedError):
     """The child can't be asked any more."""
+
+
+class _LateError(_ChildGoneError):
+    """It hangs, or is too slow."""
 
 
 class _Child:
@@ -118,6 +183,7 @@ class _Child:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process, self._number = process, 0
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._ended = False
         self._stderr: deque[str] = deque(maxlen=20)
         self._readers = [threading.Thread(target=each, daemon=True) for each in (self._listen, self._drain)]
         for reader in self._readers:
@@ -147,40 +213,42 @@ class _Child:
         """One question, one answer. Raises ArenaError, and _ChildGoneError when the child must not be asked again."""
         self._number += 1
         line = json.dumps({"id": self._number, **order}).encode() + b"\n"
-        with contextlib.suppress(OSError):  # then it is gone, and its last words are read below
+        with contextlib.suppress(OSError, ValueError):  # then it is gone, and its last words are read below
             self._process.stdin.write(line)  # type: ignore[union-attr]
             self._process.stdin.flush()  # type: ignore[union-attr]
         try:
             answer = self._answers.get(timeout=timeout_s)
         except queue.Empty:
-            raise _ChildGoneError(f"llama.cpp took too long to look at '{name}'.", _GO_ON) from None
+            raise _LateError(f"llama.cpp took too long to look at '{name}'.", _GO_ON) from None
+        if self._ended:
+            raise _ChildGoneError(f"llama.cpp was ended while it looked at '{name}'.", _GO_ON)
         if answer is None:
             raise _ChildGoneError(f"llama.cpp gave up on '{name}': {self._reason()}.", _GO_ON)
         if answer.get("kind") == "import":
             raise _ChildGoneError("The embedded engine, llama-cpp-python, can't be loaded.", _INSTALL)
         if "error" in answer:
             why = clean_line(answer["error"], 160).rstrip(".")
-            raise ArenaError(f"llama.cpp can't plan for '{name}': {why}.", _GO_ON)
+            raise _RefusedError(f"llama.cpp can't plan for '{name}': {why}.", _GO_ON)
         return answer
 
     def end(self) -> None:
-        """End the process, gently first."""
-        with contextlib.suppress(OSError):
+        """End the process, which has nothing to lose, and let go whoever waits for it. Any thread may do so."""
+        self._ended = True
+        self._process.kill()
+        self._answers.put(None)
+        with contextlib.suppress(OSError, ValueError):
             self._process.stdin.close()  # type: ignore[union-attr]
-        try:
-            self._process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        for reader in self._readers:
-            reader.join(_GRACE_S)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_DYING_S)
+        for reader, pipe in zip(self._readers, (self._process.stdout, self._process.stderr), strict=True):
+            reader.join(_DYING_S)
+            if pipe is not None and not reader.is_alive():  # closing waits for whoever reads
                 pipe.close()
 
     def _listen(self) -> None:
-        for line in self._process.stdout or ():
-            self._answers.put(json.loads(line))
+        with contextlib.suppress(ValueError):  # a line that broke off
+            for line in self._process.stdout or ():
+                self._answers.put(json.loads(line))
         self._answers.put(None)
 
     def _drain(self) -> None:
@@ -205,10 +273,19 @@ class DryRunEstimate:
     method: str = "exact"
 
     @classmethod
-    def of(cls, path: str | Path, dry_run: DryRun, setting: Setting | None = None) -> DryRunEstimate:
-        """Raises ArenaError when the header can't be read, or llama.cpp can't plan for that setting: ask the header."""
+    def of(
+        cls,
+        path: str | Path,
+        dry_run: DryRun,
+        setting: Setting | None = None,
+        formula: HeaderEstimate | None = None,
+    ) -> DryRunEstimate:
+        """Raises ArenaError when the header can't be read, or llama.cpp can't plan for that setting: ask the header.
+
+        `formula` is what its header gives, for those who have read it already.
+        """
         path = Path(path)
-        found = cls(path, HeaderEstimate.of(read_header(path)), dry_run)
+        found = cls(path, formula or HeaderEstimate.of(read_header(path)), dry_run)
         dry_run.need(path, setting or Setting(4096))
         return found
 
@@ -234,7 +311,7 @@ class DryRunEstimate:
     def _corrected(self, need: Need, setting: Setting) -> Need:
         """What the formulas say, less what they are off by; as they say it where llama.cpp won't plan that setting."""
         try:
-            told = self.dry_run.need(self.path, setting)
+            told = self.dry_run.need(self.path, setting, _PATIENCE_S)
         except ArenaError:
             return need
         shape, parts = self.formula.shape, need.parts

@@ -11,13 +11,15 @@ from functools import partial
 
 from arena.core.fit import Lever, LeverKind
 from arena.core.gguf import BLOCKS
-from arena.core.machine import Fits, FitVerdict, Gpu, Machine, human_bytes
+from arena.core.machine import Fits, FitVerdict, GpuProcess, Machine, ProcessKind, human_bytes
 from arena.core.text import clean_line
-from arena.hardware.fit.devices import Device, gpus_of, ram, roomiest
+from arena.hardware.fit.devices import Device, freed, given_back, gpus_of, joined, ram, roomiest
 from arena.hardware.fit.estimate import CELL_STEP, Estimate, Setting
-from arena.hardware.fit.verdict import judge, layers_on, longest_context
+from arena.hardware.fit.split import offload
+from arena.hardware.fit.verdict import judge, longest_context
 
 _KV_TYPES = ("q8_0", "q4_0")
+_HOLDERS = {ProcessKind.OWN: "arena's own models", ProcessKind.OLLAMA: "Ollama's models"}
 _COST = {kind: cost for cost, kind in enumerate(LeverKind)}
 
 
@@ -28,20 +30,25 @@ def levers(
     setting: Setting,
     *,
     smaller: Sequence[tuple[str, Estimate]] = (),
-    reclaimable: Sequence[tuple[str, int]] = (),
+    reclaimable: Sequence[tuple[str, int | Sequence[int]]] = (),
     multiprocessors: Mapping[str, int] | None = None,
+    held: int = 0,
 ) -> tuple[Lever, ...]:
     """What would make the model fit, the cheapest first; then what only helps; () for a model that fits.
 
     `smaller`: names and estimates of smaller quantizations. `reclaimable`: names of loaded models and the bytes that
-    unloading each gives back. `multiprocessors`: how many each GPU has, by uuid.
+    unloading each gives back, somewhere or on each of the GPUs. `multiprocessors`: how many each GPU has, by uuid.
+    `held`: bytes that the model itself holds already.
     """
     setting = replace(setting, context=min(setting.context, estimate.trained or setting.context))
-    bench = _Bench(model, machine, estimate, setting, dict(multiprocessors or {}))
-    if bench.is_good(bench.judged(setting)):
+    if judge(model, estimate, machine, setting, multiprocessors, held=held).verdict is _good(machine):
         return ()
+    if held > 0:
+        # with any lever it is loaded anew, wherever it is now
+        machine = min(given_back(machine, held), key=_most_free)
+    bench = _Bench(model, machine, estimate, setting, dict(multiprocessors or {}))
     found = [
-        *(bench.unloaded(name, size) for name, size in reclaimable if size > 0),
+        *(bench.unloaded(name, size) for name, size in reclaimable),
         *bench.fewer_slots(),
         *bench.other_cache(),
         *bench.shorter(),
@@ -51,6 +58,16 @@ def levers(
         found += bench.combined()
     found += bench.in_layers()
     return tuple(sorted((lever for lever in found if lever.saves_bytes > 0), key=_order))
+
+
+def _good(machine: Machine) -> Fits:
+    """What is wanted: a place on GPUs; RAM does for a machine without a GPU only."""
+    return Fits.FITS if gpus_of(machine) else Fits.CPU
+
+
+def _most_free(machine: Machine) -> int:
+    best = roomiest(gpus_of(machine)) or ram(machine)
+    return best.usable_bytes
 
 
 def _order(lever: Lever) -> tuple[int, int, int]:
@@ -82,8 +99,8 @@ class _Bench:
         return judge(self.model, estimate or self.estimate, machine or self.machine, setting, self.multiprocessors)
 
     def is_good(self, verdict: FitVerdict) -> bool:
-        """It fits where it is wanted; RAM does for a machine without a GPU only."""
-        return verdict.verdict is (Fits.CPU if self.devices[0].gpu is None else Fits.FITS)
+        """It fits where it is wanted."""
+        return verdict.verdict is _good(self.machine)
 
     def saved(self, setting: Setting, estimate: Estimate | None = None) -> int:
         """Bytes less than asked for, on the roomiest of the devices."""
@@ -120,11 +137,13 @@ class _Bench:
         setting = replace(self.setting, context=min(self.setting.context, other.trained or self.setting.context))
         return self.lever(LeverKind.QUANTIZATION, f"{clean_line(name, 60)} instead", setting, other)
 
-    def unloaded(self, name: str, size: int) -> Lever:
-        """Which GPU it is on is not told: it has to help wherever it may be."""
-        verdicts = [self.judged(self.setting, machine=each) for each in _without(self.machine, size)]
+    def unloaded(self, name: str, size: int | Sequence[int]) -> Lever:
+        """Where it is not told which GPU it is on, it has to help wherever it may be."""
+        where = given_back(self.machine, size) if isinstance(size, int) else [freed(self.machine, size)]
+        verdicts = [self.judged(self.setting, machine=each) for each in where]
         worst = next((each for each in verdicts if not self.is_good(each)), verdicts[0])
-        return Lever(LeverKind.UNLOAD, f"unload {clean_line(name, 60)}", size, self.is_good(worst), worst.verdict)
+        saves = size if isinstance(size, int) else sum(size)
+        return Lever(LeverKind.UNLOAD, f"unload {clean_line(name, 60)}", saves, self.is_good(worst), worst.verdict)
 
     def combined(self) -> list[Lever]:
         """A shorter context with a narrower cache, and with one slot where that is still not enough."""
@@ -144,20 +163,18 @@ class _Bench:
         return [self.lever(LeverKind.COMBINATION, " and ".join(words), replace(setting, context=context))]
 
     def in_layers(self) -> list[Lever]:
-        """As many layers on the roomiest GPU as surely have room there, the others in RAM if they have room there."""
-        gpu, memory, count = roomiest(gpus_of(self.machine, self.multiprocessors)), ram(self.machine), 0
-        if gpu is not None and not gpu.shared and self.estimate.layers is not None:
-            count = layers_on(self.estimate, self.setting, gpu, sigmas=2)
-        if gpu is None or not count:
-            return []
-        measure = partial(self.estimate.on_gpu, self.setting, multiprocessors=gpu.multiprocessors)
+        """As many layers on GPUs as surely have room there, the others in RAM; nothing where RAM has no room."""
+        gpus, memory = gpus_of(self.machine, self.multiprocessors), ram(self.machine)
+        used, count = offload(self.estimate, self.setting, gpus, sigmas=2)
         in_ram = partial(self.estimate.in_ram, self.setting)
-        rest = in_ram(gpu_layers=count)
-        moved = rest.parts.total - in_ram(gpu_layers=self.estimate.layers or 0).parts.total
-        fits = rest.sure_bytes <= memory.usable_bytes
-        what = f"{count} of {self.estimate.layers} layers on the GPU, {human_bytes(moved)} more in RAM"
+        if not count or in_ram(gpu_layers=count).sure_bytes > memory.usable_bytes:
+            return []
+        measure = partial(self.estimate.on_gpu, self.setting, multiprocessors=used[0].multiprocessors)
+        moved = in_ram(gpu_layers=count).parts.total - in_ram(gpu_layers=self.estimate.layers or 0).parts.total
+        where = "the GPU" if len(used) == 1 else joined(used).replace("gpu", "GPUs", 1)
+        what = f"{count} of {self.estimate.layers} layers on {where}, {human_bytes(moved)} more in RAM"
         saves = measure().parts.total - measure(gpu_layers=count).parts.total
-        return [Lever(LeverKind.LAYERS, what, saves, fits, Fits.PARTIAL if fits else Fits.NO)]
+        return [Lever(LeverKind.LAYERS, what, saves, makes_it_fit=True, verdict=Fits.PARTIAL)]
 
     def _narrower(self) -> list[str]:
         """KV types that take less than the one asked for."""
@@ -175,31 +192,30 @@ class _Bench:
         return longest_context(self.estimate, setting, self.devices, self.setting.context)
 
 
-def _without(machine: Machine, size: int) -> list[Machine]:
-    """The machine with so many bytes given back, once for each GPU that may have held them.
+def holders(machine: Machine, held: int, *, own: bool) -> list[tuple[str, list[int]]]:
+    """Whose models hold memory that can be given back, and how much of each GPU, without the model that is asked about.
 
-    What no GPU alone can have held was on all of them, in shares of what they hold. Without GPUs it was in RAM.
+    `held`: what a server says that the model holds. `own`: arena runs the model itself, so what its other models hold
+    is free already.
     """
-    if not any(gpu.free_bytes is not None for gpu in machine.gpus):
-        return [replace(machine, ram_free_bytes=min(machine.ram_free_bytes + size, machine.ram_total_bytes))]
-    held = [_held(gpu) for gpu in machine.gpus]
-    alone = [index for index, each in enumerate(held) if each >= size]
-    if alone:
-        return [_given_back(machine, [size * (gpu == index) for gpu in range(len(held))]) for index in alone]
-    all_held = max(1, sum(held))
-    return [_given_back(machine, [min(each, size * each // all_held) for each in held])]
+    found = []
+    for kind, name in _HOLDERS.items():
+        if kind is ProcessKind.OWN and own:
+            continue
+        groups = [[each for each in gpu.processes if each.kind is kind] for gpu in machine.gpus]
+        mine = held if kind is ProcessKind.OLLAMA and not own else 0
+        itself = _process_of(mine, [each for group in groups for each in group])
+        sizes = [sum(each.used_bytes or 0 for each in group if each is not itself) for group in groups]
+        if mine and itself is None:
+            # it lies on several of them: what is left of each is anybody's guess
+            rest, whole = max(0, sum(sizes) - mine), max(1, sum(sizes))
+            sizes = [size * rest // whole for size in sizes]
+        if any(sizes):
+            found.append((name, sizes))
+    return found
 
 
-def _held(gpu: Gpu) -> int:
-    """Bytes of that GPU that are in use; 0 where the driver does not say."""
-    if gpu.free_bytes is None or gpu.total_bytes is None:
-        return 0
-    return max(0, gpu.total_bytes - gpu.reserved_bytes - gpu.free_bytes)
-
-
-def _given_back(machine: Machine, sizes: Sequence[int]) -> Machine:
-    gpus = tuple(
-        gpu if gpu.free_bytes is None else replace(gpu, free_bytes=gpu.free_bytes + size)
-        for gpu, size in zip(machine.gpus, sizes, strict=True)
-    )
-    return replace(machine, gpus=gpus)
+def _process_of(held: int, processes: Sequence[GpuProcess]) -> GpuProcess | None:
+    """The process that a model with so many bytes is in: the least that can hold it; None if none can."""
+    able = [each for each in processes if held and (each.used_bytes or 0) >= held]
+    return min(able, key=lambda each: each.used_bytes or 0, default=None)

@@ -127,6 +127,8 @@ _CLASSES = (
     ("13B-30B", 24, ("phi4:14b", "gemma3:27b")),
     ("70B+", 40, ("llama2:70b", "qwen2.5:72b")),
 )
+_SMALLEST_CLASS = 2.5
+"""Billions of parameters that still count as 3B."""
 # (GB, model, where the guides say so)
 _CLAIMS = (
     (8, "llama2:7b", "second guide"),
@@ -181,9 +183,14 @@ def rule_bytes(model: CatalogueModel, factor: float = RULE_FACTORS[0]) -> float:
     return model.parameters * RULE_BYTES * factor
 
 
-def class_of(model: CatalogueModel) -> tuple[str, int]:
-    """The class of the guide's table that a model belongs to, and its GB; the next larger one in a gap of the table."""
+def class_of(model: CatalogueModel) -> tuple[str, int] | None:
+    """The class of the guide's table that a model belongs to, and its GB; the next larger one in a gap of the table.
+
+    None for one that is smaller than all of them.
+    """
     billions = model.parameters / 1e9
+    if billions < _SMALLEST_CLASS:
+        return None
     for (rule, gb, _), most in zip(_CLASSES, (7.5, 13.5, 30.5, float("inf")), strict=True):
         if billions <= most:
             return rule, gb

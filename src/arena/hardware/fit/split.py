@@ -60,53 +60,117 @@ def total(needs: Sequence[Need]) -> Need:
 
 
 def split(
-    estimate: Estimate, setting: Setting, rooms: Sequence[tuple[Device, int]], *, sigmas: float = 2.0
+    estimate: Estimate,
+    setting: Setting,
+    rooms: Sequence[tuple[Device, int]],
+    *,
+    sigmas: float = 2.0,
+    cuts: Cuts | None = None,
 ) -> Split | None:
     """Cut the model so that every GPU has room for its part, over as few GPUs as possible; None when it can't be.
 
     `rooms`: GPUs in the order in which layers go to them, and the bytes that the model may take on each. `sigmas`: how
-    many standard deviations each part has to spare. GPUs without memory of their own take no part.
+    many standard deviations each part has to spare. Only whole GPUs of one vendor with memory of their own go
+    together. `cuts`: those of that model at that setting, if they are known from before.
     """
-    able = [(device, room) for device, room in rooms if device.gpu is not None and not device.shared and room > 0]
-    if len(able) < 2:
+    cuts, best = cuts or Cuts(estimate, setting), None
+    for crew in _crews(rooms):
+        found = _fewest(cuts, crew, sigmas)
+        if found is not None and (best is None or len(found.devices) < len(best.devices)):
+            best = found
+    return best
+
+
+def offload(
+    estimate: Estimate, setting: Setting, gpus: Sequence[Device], *, sigmas: float
+) -> tuple[tuple[Device, ...], int]:
+    """The GPUs that can take most layers short of all, and how many, each part with so many deviations to spare.
+
+    Several GPUs only where they take more than the roomiest alone. ((), 0) where layers are unknown, or none fits.
+    """
+    able = [device for device in gpus if not device.shared]
+    if not able or estimate.layers is None:
+        return (), 0
+    best = max(able, key=lambda device: device.usable_bytes)
+    most = layers_on(estimate, setting, best, sigmas=sigmas)
+    found: tuple[tuple[Device, ...], int] = ((best,), most) if most else ((), 0)
+    # llama.cpp keeps no copies of batches while some layers are in RAM
+    cuts = Cuts(estimate, setting, pipeline=False)
+    for crew in _crews([(device, device.usable_bytes) for device in able]):
+        parts = _taken(cuts, crew, sigmas, cuts.count - 1)
+        layers = sum(count for _, _, count in parts)
+        if layers > found[1]:
+            found = tuple(device for device, _, _ in reversed(parts)), layers
+    return found
+
+
+def layers_on(estimate: Estimate, setting: Setting, gpu: Device, *, sigmas: float) -> int:
+    """The most layers short of all that the GPU can take with so many deviations to spare; 0 where they are unknown."""
+    low, high = 0, estimate.layers or 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        need = estimate.on_gpu(setting, gpu_layers=middle, multiprocessors=gpu.multiprocessors)
+        fits = need.parts.total + sigmas * need.sigma_bytes <= gpu.usable_bytes
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+def _crews(rooms: Sequence[tuple[Device, int]]) -> list[list[tuple[Device, int]]]:
+    """GPUs that one process can use together: whole ones of one vendor, with memory of their own."""
+    crews: dict[str, list[tuple[Device, int]]] = {}
+    for device, room in rooms:
+        if device.gpu is not None and not device.shared and not device.gpu.part_of and room > 0:
+            crews.setdefault(device.gpu.vendor, []).append((device, room))
+    return [crew for crew in crews.values() if len(crew) > 1]
+
+
+def _fewest(cuts: Cuts, crew: Sequence[tuple[Device, int]], sigmas: float) -> Split | None:
+    if sigmas >= 0 and cuts.least_bytes > sum(room for _, room in crew):
         return None
-    cuts = _Cuts(estimate, setting)
-    if sigmas >= 0 and cuts.least_bytes > sum(room for _, room in able):
+    # what all of them can't take, fewer can't either
+    on_all = _fill(cuts, crew, sigmas)
+    if on_all is None:
         return None
-    by_room = sorted(able, key=lambda each: each[1], reverse=True)
-    for count in range(2, len(able) + 1):
+    by_room = sorted(crew, key=lambda each: each[1], reverse=True)
+    for count in range(2, len(on_all.devices)):
         chosen = {device.name for device, _ in by_room[:count]}
-        found = _fill(cuts, [each for each in able if each[0].name in chosen], sigmas)
+        found = _fill(cuts, [each for each in crew if each[0].name in chosen], sigmas)
         if found is not None:
             return found
-    return None
+    return on_all
 
 
-def _fill(cuts: _Cuts, rooms: Sequence[tuple[Device, int]], sigmas: float) -> Split | None:
-    """Fill one GPU after the other, from the output backwards: in a given order nothing can do with less room."""
-    done = 0
-    parts: list[tuple[Device, Need, int]] = []
-    for device, room in reversed(rooms):
-        end = cuts.reach(device, done, room, sigmas)
-        if end == done:
-            return None
-        parts.append((device, cuts.need(device, done, end), end - done))
-        done = end
-        if done == cuts.count:
-            break
-    if done < cuts.count or len(parts) < 2:
+def _fill(cuts: Cuts, rooms: Sequence[tuple[Device, int]], sigmas: float) -> Split | None:
+    parts = _taken(cuts, rooms, sigmas, cuts.count)
+    if len(parts) < 2 or sum(count for _, _, count in parts) < cuts.count:
         return None
     devices, needs, layers = zip(*reversed(parts), strict=True)
     return Split(devices, needs, layers)
 
 
-class _Cuts:
+def _taken(cuts: Cuts, rooms: Sequence[tuple[Device, int]], sigmas: float, most: int) -> list[tuple[Device, Need, int]]:
+    """Fill one GPU after the other, from the output backwards: in a given order nothing can do with less room.
+
+    A GPU that has no room for a single layer is left out.
+    """
+    done = 0
+    parts: list[tuple[Device, Need, int]] = []
+    for device, room in reversed(rooms):
+        end = cuts.reach(device, done, room, sigmas, most)
+        if end > done:
+            parts.append((device, cuts.need(device, done, end), end - done))
+            done = end
+    return parts
+
+
+class Cuts:
     """What runs of layers take. Layers count backwards: the first is the output, the last is the model's first."""
 
-    def __init__(self, estimate: Estimate, setting: Setting) -> None:
+    def __init__(self, estimate: Estimate, setting: Setting, *, pipeline: bool = True) -> None:
+        """`pipeline`: the GPUs hold copies of batches, as they do when all layers are on GPUs."""
         self._estimate, self._setting = estimate, setting
         self.count = estimate.layers or PIECES
-        self._pipeline = pipeline_bytes(estimate, setting)
+        self._pipeline = pipeline_bytes(estimate, setting) if pipeline else 0
         self._whole: dict[int | None, Need] = {}
         self._up_to: dict[int, FitParts] = {0: FitParts()}
 
@@ -130,9 +194,9 @@ class _Cuts:
         share = min(1.0, parts.total / max(1, whole.parts.total))
         return Need(parts, round(math.hypot(PIPELINE_SIGMA_BYTES, share * whole.sigma_bytes)))
 
-    def reach(self, device: Device, first: int, room: int, sigmas: float) -> int:
-        """Up to which layer, beginning at `first`, the GPU has room; `first` when it has none for a single one."""
-        low, high = first, self.count + 1
+    def reach(self, device: Device, first: int, room: int, sigmas: float, most: int) -> int:
+        """Up to which layer of `most`, from `first` on, the GPU has room; `first` when it has none for a single one."""
+        low, high = first, most + 1
         while high - low > 1:
             middle = (low + high) // 2
             need = self.need(device, first, middle)

@@ -113,7 +113,7 @@ def test_closing_lets_go_a_plan_that_hangs_and_drops_those_behind(watch):
 
 def test_a_probe_that_is_made_while_it_closes_is_closed_too(monkeypatch):
     made = Probe()
-    monkeypatch.setattr("arena.hardware.probe.MachineProbe", lambda headers: made)  # noqa: ARG005
+    monkeypatch.setattr("arena.hardware.probe.MachineProbe", lambda **_: made)
     watch = Watch(4096)
     watch.close()
     watch._probe()

@@ -165,11 +165,13 @@ class OllamaBackend:
         infos = []
         for model, each in zip(listed, shown, strict=True):
             told, entry = each.told if each else None, held.get(full_name(model.model or ""))
+            blob, projector_bytes = places.get(model.digest or "", (None, 0))
             infos.append(
                 replace(
                     model_info(self._endpoint, model, told),
                     resident_bytes=None if entry is None else int(entry.size_vram or 0),
-                    location=str(places.get(model.digest or "") or blob_named_by(told)) if here else "",
+                    location=str(blob or blob_named_by(told)) if here else "",
+                    projector_bytes=projector_bytes,
                 )
             )
         return await self._with_headers(infos, listed, shown)
@@ -187,9 +189,10 @@ class OllamaBackend:
         headers = {number: each.header for number, each in zip(lacking, whole, strict=True) if isinstance(each, Shown)}
         return [replace(info, header=headers.get(number)) for number, info in enumerate(infos)]
 
-    def _places(self) -> dict[str, Path]:
+    def _places(self) -> dict[str, tuple[Path, int]]:
+        """By digest: the file with the weights, and the bytes of the one that looks at images."""
         found = installed() if self._models_folder is None else models_in(self._models_folder)
-        return {model.digest: model.blob for model in found}
+        return {model.digest: (model.blob, _size(model.projector)) for model in found}
 
     async def _held(self) -> dict[str, ProcessResponse.Model] | None:
         """What is in its memory now, by full name; None when it does not say."""
@@ -383,3 +386,11 @@ def _usage(frame: ChatResponse) -> Usage:
 
 def _ms(duration_ns: int | None) -> float | None:
     return None if duration_ns is None else duration_ns / _NS_PER_MS
+
+
+def _size(path: Path | None) -> int:
+    """Bytes of a file; 0 for none, and for one that can't be looked at."""
+    try:
+        return path.stat().st_size if path else 0
+    except OSError:
+        return 0

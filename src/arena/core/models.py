@@ -85,6 +85,8 @@ class ModelInfo:
     """Hash of its chat template."""
     note: str = ""
     """A sentence for the picker, such as what is wrong with it; such a model can't play."""
+    projector_bytes: int = 0
+    """Of the part that looks at images (mmproj), where that is a file of its own and loaded with the model."""
     runtime: str = ""
     """What loads it, where that has a mind of its own about memory: `ollama`; '' elsewhere."""
     local: bool = True

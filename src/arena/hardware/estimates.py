@@ -16,6 +16,7 @@ from arena.hardware.fit.dry_run import DryRun, DryRunEstimate
 from arena.hardware.fit.estimate import CELL_STEP, Estimate, Setting
 from arena.hardware.fit.header import HeaderEstimate
 from arena.hardware.fit.ollama_rule import OllamaFacts, facts_of
+from arena.hardware.fit.vision import WithVision
 
 CATALOGUE = "catalogue"
 """The endpoint of models that are nowhere here yet."""
@@ -41,11 +42,15 @@ class Estimator:
         header = self.header(info)
         if header is None:
             return _by_name(info) or CatalogueEstimate.of(info)
+        found = self._of_header(info, header)
+        return WithVision(found, info.projector_bytes) if info.projector_bytes else found
+
+    def _of_header(self, info: ModelInfo, header: GgufHeader) -> Estimate:
         with self._lock:
             known = self._known.get(_key(info))
         if known is not None and known[0] is header:
             return known[1]
-        found = HeaderEstimate.of(header)
+        found: Estimate = HeaderEstimate.of(header)
         with self._lock:
             self._known[_key(info)] = header, found
         return found
@@ -56,9 +61,12 @@ class Estimator:
         Where llama.cpp is missing, or does not know the model, its header goes on to be asked.
         """
         try:
-            header, formula = self.header(info), self.of(info)
+            header = self.header(info)
+            if header is None or not _is_file(info):
+                return
+            formula = self._of_header(info, header)
             # planned already, unless the file has changed; what was refused is remembered by the dry run
-            if header is None or not _is_file(info) or not isinstance(formula, HeaderEstimate):
+            if not isinstance(formula, HeaderEstimate):
                 return
             exact = DryRunEstimate.of(Path(info.location), self._dry_run, formula=formula)
         except ArenaError:

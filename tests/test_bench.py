@@ -360,7 +360,9 @@ def test_without_a_model_there_is_nothing_to_measure(arena):
 
 
 def program(tmp_path, *arguments):
-    command = [sys.executable, "-m", "arena", "--db", str(tmp_path / "arena.db"), "bench", *arguments]
+    # Whatever runs the tests in the background may have Ctrl+C ignored, and a child inherits that.
+    heed = "from signal import *; signal(SIGINT, default_int_handler); from arena.cli import main; main()"
+    command = [sys.executable, "-c", heed, "--db", str(tmp_path / "arena.db"), "bench", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

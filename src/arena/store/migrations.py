@@ -55,6 +55,12 @@ def m005_loads(db: Database) -> None:
     db.executescript(schema.LOADS)
 
 
+@ARENA()
+def m006_sessions(db: Database) -> None:
+    """Queues of rounds, further turns of one round, the strength of a vote, and the second vote with names known."""
+    db.executescript(schema.SESSIONS)
+
+
 def apply(conn: sqlite3.Connection) -> None:
     """Run the steps that are missing, all in the open transaction, which must hold the write lock."""
     # Plugins of sqlite-utils may add functions to a connection; nothing of them belongs here.

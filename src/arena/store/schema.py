@@ -11,7 +11,7 @@ from __future__ import annotations
 
 SET = "arena"
 """The name of this schema among the migrations of a file."""
-STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants", "m005_loads")
+STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants", "m005_loads", "m006_sessions")
 """Every step, in order. Their number is the file's `user_version`."""
 APPLICATION_ID = 0x6172656E
 """`aren`, in the header of the file: `file arena.db` can tell what it is."""
@@ -266,4 +266,34 @@ CREATE TABLE loads (
     buffers_bytes INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX loads_at ON loads(at);
+"""
+
+# A queue is a series of rounds dealt ahead and played one after another; `ended_at`: it was called off.
+# `continues` names the round of which this one is a further turn, with the same contestants on the same seats.
+# `choices` holds the second vote, cast with names and speeds known: it is never rated beside the blind ones.
+SESSIONS = """
+CREATE TABLE queues (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    title TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    ended_at TEXT
+) STRICT;
+
+ALTER TABLE rounds ADD COLUMN queue INTEGER REFERENCES queues(id);
+ALTER TABLE rounds ADD COLUMN continues TEXT REFERENCES rounds(id);
+CREATE INDEX rounds_queue ON rounds(queue) WHERE queue IS NOT NULL;
+CREATE UNIQUE INDEX rounds_continues ON rounds(continues) WHERE continues IS NOT NULL AND state <> 'void';
+ALTER TABLE votes ADD COLUMN strength INTEGER;
+
+CREATE TABLE choices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    round TEXT NOT NULL REFERENCES rounds(id),
+    verdict TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ranking TEXT NOT NULL,
+    voter TEXT NOT NULL,
+    cast_at TEXT NOT NULL,
+    retracted_at TEXT
+) STRICT;
+CREATE UNIQUE INDEX choices_standing ON choices(round, voter) WHERE retracted_at IS NULL;
 """

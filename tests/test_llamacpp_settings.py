@@ -178,7 +178,7 @@ def test_room_for_one_output_changes_no_answer(monkeypatch, name):
         model = llamacpp_worker.Model(str(DEMO / f"{name}.gguf"), 1024)
         said = []
         for prompt in (STORY.text, "What is 12 + 7?", "why does it rain? " * 100):  # the last one in two batches
-            tokens, _ = model.tokens("", prompt)
+            tokens, _ = model.tokens([{"role": "user", "content": prompt}])
             for seed, temperature in ((1, 0), (2, 0.7), (3, 2.0)):
                 sampling = {"top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.1}
                 drawn = model.generate(tokens, {**sampling, "seed": seed, "temperature": temperature})

@@ -325,7 +325,7 @@ def test_the_store_masks_what_it_shows_before_the_vote(tmp_path):
         for seat in (0, 1):
             ledger.save_answer(round_.id, an_answer(seat, "I am Qwen, and I am Alpha."))
         ledger.close_round(round_.id, RoundState.READY, ["named"])
-        sealed = ledger.sealed_answers(round_.id)
+        sealed = ledger.sealed(round_.id).answers
         assert {answer.text for answer in sealed} == {f"I am {MASK}, and I am {MASK}."}
         assert {answer.text for answer in ledger.round(round_.id).answers} == {"I am Qwen, and I am Alpha."}
         assert json.loads(ledger._connection.rows("SELECT flags FROM rounds")[0]["flags"]) == ["named"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from arena.core.errors import ArenaError
 from arena.core.models import Contestant
 from arena.core.prompts import Prompt
 from arena.core.ratings import Tally
 from arena.core.rounds import Answer, Outcome, RoundState
 from arena.core.timing import Metrics
-from arena.core.votes import Stage
+from arena.core.votes import Stage, Verdict, Vote
 from arena.store.ledger import SqliteLedger
 from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, ready, vote
 
@@ -67,7 +69,7 @@ def test_a_repeated_prompt_with_the_same_models_counts_once(ledger: SqliteLedger
 
 
 def test_flags_keep_a_round_out(ledger: SqliteLedger):
-    for flag in ("named", "failed", "truncated", "empty", "speed_visible"):
+    for flag in ("named", "truncated", "empty", "speed_visible"):
         round_ = a_round(text=flag)
         ledger.open_round(round_)
         for seat in (0, 1):
@@ -75,7 +77,23 @@ def test_flags_keep_a_round_out(ledger: SqliteLedger):
         ledger.close_round(round_.id, RoundState.READY, (flag,))
         vote(ledger, round_.id, "a")
     assert len(ledger.verdicts()) == 3
-    assert len(ledger.verdicts(without=())) == 5
+    assert len(ledger.verdicts(without=())) == 4
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.CANCELLED])
+def test_a_seat_that_did_not_answer_is_left_out_of_the_vote_of_the_others(ledger: SqliteLedger, outcome: Outcome):
+    round_ = a_round(ALPHA, BETA, GAMMA)
+    ledger.open_round(round_)
+    for seat in (0, 1, 2):
+        answer = an_answer(seat)
+        ledger.save_answer(round_.id, replace(answer, outcome=outcome) if seat == 1 else answer)
+    ledger.close_round(round_.id, RoundState.READY)
+    with pytest.raises(ArenaError, match="no verdict"):
+        ledger.cast(Vote(round_.id, Verdict.parse("b", 3)))
+    ledger.cast(Vote(round_.id, Verdict.parse("c>a", [0, 2])))
+    (judged,) = ledger.verdicts()
+    assert (judged.keys, str(judged.verdict)) == ((A, C), "b>a")
+    assert [(stage.shown, stage.chosen) for stage in ledger.stages()] == [((A, C), (C,))]
 
 
 def test_a_contestant_against_itself_is_a_control(ledger: SqliteLedger):
@@ -130,7 +148,7 @@ def test_tallies_are_medians_of_clean_runs(ledger: SqliteLedger):
     keys.append(run(ledger, ALPHA, decode_tps=998.0))  # an estimate, while counted runs are there
     keys.append(run(ledger, BETA, decode_tps=7.0))
     for key in keys:
-        vote(ledger, key, "a")
+        vote(ledger, key, "skip")
     assert ledger.tallies() == {A: Tally(tok_s=30.0, chars_s=80.0, ttft_ms=20.0), B: Tally(tok_s=7.0)}
 
 

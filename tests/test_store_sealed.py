@@ -109,7 +109,7 @@ def test_a_waiting_round_is_shown_by_its_prompt(ledger: SqliteLedger):
 
 def test_answers_before_the_vote_are_text_alone(ledger: SqliteLedger):
     key = a_telling_round(ledger, RoundState.READY)
-    assert ledger.sealed_answers(key) == tuple(
+    assert ledger.sealed(key).answers == tuple(
         Answer(seat, "a secret handshake", outcome=Outcome.TRUNCATED) for seat in (0, 1)
     )
 

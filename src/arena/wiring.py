@@ -249,7 +249,7 @@ class Arena:
         """Rounds that are ready and not judged, oldest first."""
         return self._desk.do(
             lambda ledger: [
-                SealedRound(view, RoundState.READY, ledger.sealed_answers(view.id)) for view in ledger.waiting(limit)
+                SealedRound(view, RoundState.READY, ledger.sealed(view.id).answers) for view in ledger.waiting(limit)
             ]
         )
 
@@ -352,7 +352,7 @@ def _as_far_as_open(ledger: SqliteLedger, round_id: str) -> RoundRecord | Sealed
         view = ledger.view(round_id)
         state = ledger.round(view.id).state
         # Which seats have answered already would tell the running order.
-        answers = () if state in _IN_WORK else ledger.sealed_answers(view.id)
+        answers = () if state in _IN_WORK else ledger.sealed(view.id).answers
         return SealedRound(view, state, answers)
 
 

@@ -139,7 +139,7 @@ class LlamaCppBackend:
         worker = self._workers[_key(await self._info(contestant.ref), contestant)]
         async with worker.busy:
             sampling = asdict(request.sampling)
-            events = worker.generate(request.system, request.prompt.text, sampling, contestant.thinking)
+            events = worker.generate(request.messages, sampling, contestant.thinking)
             splitter, last_ns = ThoughtSplitter(), None
             try:
                 async for event in events:

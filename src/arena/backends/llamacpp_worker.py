@@ -1,7 +1,7 @@
 """The child process that holds one model: JSON lines in on stdin, JSON lines out on stdout.
 
 In:   {"op": "build"}, {"op": "load", "path", "context", "kv_type", "gpu_layers"},
-      {"op": "generate", "id", "system", "prompt", "thinking", "sampling"}, {"op": "cancel", "id"}
+      {"op": "generate", "id", "messages", "thinking", "sampling"}, {"op": "cancel", "id"}
 Out:  build (kinds, offload, system_info), ready (load_ms, gpu_layers, offload, system_info),
       start (thinking, at_ns), delta (text, at_ns), done (counts and times), error (kind, text)
 
@@ -165,11 +165,8 @@ class Model:
     def _token_text(self, token: int) -> str:
         return self.llm.detokenize([token], special=True).decode("utf-8", "replace") if token >= 0 else ""
 
-    def tokens(self, system: str, prompt: str, thinking: str = "default") -> tuple[list[int], bool]:
-        """The prompt in the model's chat template, and whether that template opens thinking."""
-        messages: list[Any] = [{"role": "user", "content": prompt}]
-        if system:
-            messages.insert(0, {"role": "system", "content": system})
+    def tokens(self, messages: list[dict[str, str]], thinking: str = "default") -> tuple[list[int], bool]:
+        """The conversation in the model's chat template, and whether that template opens thinking."""
         if self._formatter is None:
             text, special = "\n\n".join(message["content"] for message in messages), False
         else:
@@ -182,9 +179,13 @@ class Model:
         assert self._formatter is not None  # noqa: S101 - asked by the caller
         try:
             return str(self._formatter(messages=messages, **told).prompt)
-        except Exception:  # noqa: BLE001 - templates raise what they like; most that do refuse the system role
-            merged: list[Any] = [{"role": "user", "content": "\n\n".join(message["content"] for message in messages)}]
-            return str(self._formatter(messages=merged, **told).prompt)
+        except Exception:
+            if messages[0]["role"] != "system":
+                raise
+            # Templates raise what they like; most that do refuse the system role: the user says it then.
+            system, first, *rest = messages
+            merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+            return str(self._formatter(messages=[merged, *rest], **told).prompt)
 
     def generate(self, tokens: list[int], sampling: dict[str, Any]) -> Iterator[int]:
         """Tokens until the model ends its turn. The KV cache is emptied first: no run profits from an earlier one."""
@@ -206,7 +207,7 @@ class Model:
 def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
     """Answer one prompt: deltas, then `done` with what was counted."""
     sampling, number = order["sampling"], order["id"]
-    tokens, thinking = model.tokens(order["system"], order["prompt"], order["thinking"])
+    tokens, thinking = model.tokens(order["messages"], order["thinking"])
     room = model.llm.n_ctx() - len(tokens)
     if room <= 0:
         text = f"The prompt has {len(tokens)} tokens, and the context holds {model.llm.n_ctx()}."

@@ -22,7 +22,6 @@ from arena.core.errors import ArenaError, MissingModelError, SeatError
 from arena.core.events import Chunk, Piece, Sent, Usage
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
-from arena.core.text import storable
 
 if TYPE_CHECKING:
     from ollama import ChatResponse, ListResponse, ProcessResponse, ProgressResponse
@@ -340,10 +339,9 @@ def _hex(digest: str | None) -> str:
 def _question(request: Request) -> dict[str, Any]:
     """What /api/chat is sent. Every sampler is said: the defaults of models and servers differ."""
     sampling, thinking = request.sampling, request.contestant.thinking
-    roles = (("system", request.system), ("user", request.prompt.text))
     return {
         "model": request.contestant.ref.name,
-        "messages": [{"role": role, "content": storable(text)} for role, text in roles if text or role == "user"],
+        "messages": request.messages,
         "think": _THINK.get(thinking, thinking),
         "keep_alive": _KEEP_ALIVE,
         "options": {

@@ -18,7 +18,6 @@ from arena.backends import http
 from arena.core.endpoints import Endpoint
 from arena.core.models import ModelInfo, ModelRef
 from arena.core.ports import Request
-from arena.core.text import storable
 
 _COMMON = {"temperature": "temperature", "top_p": "top_p"}
 _LLAMA = {**_COMMON, "top_k": "top_k", "min_p": "min_p", "repeat_penalty": "repeat_penalty"}
@@ -164,10 +163,9 @@ def adjustable(flavour: Flavour) -> frozenset[str]:
 def body_of(request: Request, flavour: Flavour, model: str, without: Iterable[str] = ()) -> dict[str, Any]:
     """The request as that flavour reads it. `model`: the server's own name; `without`: what it refused before."""
     sampling, contestant = request.sampling, request.contestant
-    roles = (("system", request.system), ("user", request.prompt.text))
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": role, "content": storable(text)} for role, text in roles if text or role == "user"],
+        "messages": request.messages,
         "stream": True,
         "stream_options": {"include_usage": True},
         "max_tokens": sampling.max_tokens,

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -120,13 +120,14 @@ class Worker:
         return float(ready["load_ms"])
 
     async def generate(
-        self, system: str, prompt: str, sampling: dict[str, Any], thinking: str = "default"
+        self, messages: Sequence[dict[str, str]], sampling: dict[str, Any], thinking: str = "default"
     ) -> AsyncGenerator[dict[str, Any], None]:
-        """The worker's events `start`, `delta`, `done`, as they come. Raises SeatError. Closing it calls it off."""
+        """The worker's events `start`, `delta`, `done`, as they come. Raises SeatError. Closing it calls it off.
+
+        `messages` are those of `Request`.
+        """
         self._number += 1
-        await self._send(
-            op="generate", id=self._number, system=system, prompt=prompt, thinking=thinking, sampling=sampling
-        )
+        await self._send(op="generate", id=self._number, messages=messages, thinking=thinking, sampling=sampling)
         self._answering = True
         try:
             while self._answering:

@@ -10,9 +10,10 @@ from arena.core.endpoints import Endpoint, PullProgress
 from arena.core.events import Piece
 from arena.core.machine import FitVerdict, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
-from arena.core.prompts import Prompt
-from arena.core.rounds import Answer, Round, RoundState
-from arena.core.votes import Vote
+from arena.core.prompts import Prompt, Turn
+from arena.core.rounds import Answer, Exchange, Round, RoundState
+from arena.core.text import storable
+from arena.core.votes import Verdict, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,23 @@ class Request:
     contestant: Contestant
     prompt: Prompt
     sampling: Sampling
-    """As this contestant is sampled: `contestant.sampling(...)` of what the round has."""
+    """As this contestant is sampled: `Round.sampling_at`, or `contestant.sampling(...)` outside of a round."""
+    earlier: tuple[Turn, ...] = ()
+    """The turns of the conversation before the prompt, with this contestant's own answers."""
 
     @property
-    def system(self) -> str:
-        """What the contestant is told before the prompt, and what the prompt brings itself."""
-        return "\n\n".join(filter(None, (self.contestant.system, self.prompt.system)))
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation as every chat protocol has it: {"role": system, user or assistant, "content": text}.
+
+        The system message holds what the contestant is told, and what the prompt brings itself; without either there
+        is none.
+        """
+        system = "\n\n".join(filter(None, (self.contestant.system, self.prompt.system)))
+        said = [("system", system)] if system else []
+        for turn in self.earlier:
+            said += [("user", turn.question), ("assistant", turn.answer)]
+        said.append(("user", self.prompt.text))
+        return [{"role": role, "content": storable(text)} for role, text in said]
 
 
 class Backend(Protocol):
@@ -101,6 +113,10 @@ class RoundRecord:
     vote: Vote | None = None
     flags: tuple[str, ...] = ()
     """Why it is not rated or was marked: `failed`, `truncated`, `empty`, `repeated`, ..."""
+    earlier: tuple[Exchange, ...] = ()
+    """The turns before this one, the first one first."""
+    second: Verdict | None = None
+    """Which one the voter would use, knowing names and speeds; never rated beside the blind votes."""
 
 
 class Ledger(Protocol):

@@ -36,6 +36,15 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation with one model, as it goes into the next request."""
+
+    question: str
+    answer: str
+    """As the model wrote it, without its thinking."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """A named collection of prompts."""
 

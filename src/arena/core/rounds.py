@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from arena.core.models import Contestant, Sampling, distinct_names
@@ -41,6 +41,8 @@ class RoundState(StrEnum):
     PLANNED = "planned"
     GENERATING = "generating"
     READY = "ready"
+    CONTINUED = "continued"
+    """A further turn was asked before the vote: that one is voted on, and stands for the whole conversation."""
     VOTED = "voted"
     UNBLINDED = "unblinded"
     VOID = "void"
@@ -88,6 +90,8 @@ class Round:
     """Probability with which the rule chose this set; None: the user picked it."""
     created_at: str = ""
     """UTC, ISO 8601."""
+    continues: str = ""
+    """The id of the round of which this is a further turn; '' for a first turn."""
 
     @property
     def running_order(self) -> tuple[Seat, ...]:
@@ -98,6 +102,17 @@ class Round:
     def names(self) -> tuple[str, ...]:
         """What to call the contestants after the vote, in the order of the seats."""
         return seat_names([seat.contestant for seat in self.seats])
+
+    @property
+    def control(self) -> bool:
+        """Whether one contestant sits on every seat: such a round measures the voter, not the models."""
+        return len({seat.contestant.fingerprint for seat in self.seats}) == 1
+
+    def sampling_at(self, seat: Seat) -> Sampling:
+        """How the contestant on that seat is sampled. The seed is the round's, but two of one kind must not say the same."""
+        before = [other.contestant.fingerprint for other in self.seats[: seat.index]]
+        sampling = seat.contestant.sampling(self.sampling)
+        return replace(sampling, seed=sampling.seed + before.count(seat.contestant.fingerprint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,19 @@ class Answer:
     outcome: Outcome = Outcome.ANSWERED
     error: str = ""
     """Sentence and hint of a failure; may name the model."""
+
+    @property
+    def there(self) -> bool:
+        """Whether it can be judged. What broke off or was called off did not lose an argument."""
+        return self.outcome not in (Outcome.FAILED, Outcome.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier turn of a conversation: what was asked, and what every seat said."""
+
+    question: str
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +165,8 @@ class SealedRound:
     state: RoundState
     answers: tuple[Answer, ...]
     """Text and outcome only, in seat order; names in the text are masked, the rest of it is raw."""
+    earlier: tuple[Exchange, ...] = ()
+    """The turns before this one, the first one first; masked in the same way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from arena.core.errors import UsageError
 from arena.core.rounds import LABELS
@@ -15,6 +16,13 @@ class Kind(StrEnum):
     RANKING = "ranking"
     ALL_BAD = "bad"
     SKIP = "skip"
+
+
+class Strength(IntEnum):
+    """How much better the best answer was, where the voter says so. It is kept, and changes no rating."""
+
+    SLIGHTLY = 1
+    CLEARLY = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +40,33 @@ class Verdict:
         return ">".join("=".join(LABELS[seat].lower() for seat in group) for group in self.ranking)
 
     @classmethod
-    def parse(cls, text: str, seats: int) -> Verdict:
-        """Read `a`, `tie`, `bad`, `skip` or a ranking such as `b>a=c` over `seats` seats (2 or 3).
+    def parse(cls, text: str, seats: int | Sequence[int]) -> Verdict:
+        """Read `a`, `tie`, `bad`, `skip` or a ranking such as `b>a=c`.
 
-        Raises UsageError with a hint when the text is none of these.
+        `seats`: how many there are, or which of them answered. Raises UsageError with a hint when the text is none of
+        these.
         """
+        seats = range(seats) if isinstance(seats, int) else seats
         word = text.strip().lower().replace(" ", "")
         if word in (Kind.ALL_BAD, Kind.SKIP):
             return cls(Kind(word))
         if word == "tie":
-            return cls(Kind.RANKING, (tuple(range(seats)),))
+            return cls(Kind.RANKING, (tuple(seats),))
         groups = [group.split("=") for group in word.split(">")]
         named = [letter for group in groups for letter in group]
-        known = LABELS[:seats].lower()
-        if any(len(letter) != 1 or letter not in known for letter in named) or len(set(named)) != len(named):
-            choices = ", ".join(known)
+        known = {LABELS[seat].lower(): seat for seat in seats}
+        if not set(named) <= known.keys() or len(set(named)) != len(named):
             raise UsageError(
-                f"'{text}' is no verdict for a round of {seats} answers.",
-                f"Say {choices}, tie, bad, skip, or a ranking such as b>a.",
+                f"'{text}' is no verdict for a round of {len(seats)} answers.",
+                f"Say {', '.join(known)}, tie, bad, skip, or a ranking such as b>a.",
             )
-        return cls(Kind.RANKING, tuple(tuple(sorted(known.index(letter) for letter in group)) for group in groups))
+        return cls(Kind.RANKING, tuple(tuple(sorted(known[letter] for letter in group)) for group in groups))
+
+    def among(self, seats: Sequence[int]) -> Verdict:
+        """The same over these seats alone, counted anew from 0: for a round in which others did not answer."""
+        at = {seat: index for index, seat in enumerate(seats)}
+        groups = (tuple(at[seat] for seat in group if seat in at) for group in self.ranking)
+        return Verdict(self.kind, tuple(group for group in groups if group))
 
     @property
     def winners(self) -> tuple[int, ...]:
@@ -72,6 +87,8 @@ class Vote:
     cast_at: str = ""
     """UTC, ISO 8601."""
     voter: str = "me"
+    strength: Strength | None = None
+    """How much better the winner was; None: not said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
+from types import MappingProxyType
 
 from arena.core.errors import SeatError
 from arena.core.events import Closed, Failed, Opened, Sent, StreamEvent, Usage
 from arena.core.naming import NamingWords, spans
 from arena.core.ports import Backend, Request
+from arena.core.prompts import Turn
 from arena.core.rounds import Answer, Outcome, Pace, Round, RoundState, Schedule, Seat
 from arena.core.text import clean_line
 from arena.engine.recorder import Recorder
@@ -35,11 +37,15 @@ class Play:
         *,
         keep_loaded: bool = True,
         words: NamingWords | None = None,
+        devices: Mapping[int, str] = MappingProxyType({}),
+        earlier: Mapping[int, tuple[Turn, ...]] = MappingProxyType({}),
     ) -> None:
         """`backends` by endpoint; `emit` hears every event, `keep` gets every finished answer; `clock` in ns.
 
         `keep_loaded`: models stay in memory after their turn; else each makes room for the next. `words`: what of a
         blind round is masked in its events; None: the names as the addresses of its contestants tell them.
+        `devices`: what computes the answer of each seat, by its index; a seat that is not listed runs on this machine.
+        `earlier`: the turns of the conversation before this one, by the index of the seat.
         """
         self._round = round_
         self._backends = backends
@@ -49,24 +55,37 @@ class Play:
         self._keep_loaded = keep_loaded
         told = words or NamingWords.of((seat.contestant for seat in round_.seats), prompt=round_.prompt.text)
         self._words = told if round_.blind else None
+        self._devices = devices
+        self._earlier = earlier
         self._began_ns = clock()
-        self._streaming: dict[Recorder, str] = {}
+        self._streaming: dict[Recorder, Seat] = {}
         together = round_.schedule is Schedule.TOGETHER
         # Together means: nobody begins while somebody is still being loaded beside.
         self._all_loaded = asyncio.Barrier(len(round_.seats) if together else 1)
-        self._loading = asyncio.Lock()
+        self._loading = {device: asyncio.Lock() for device in {"", *devices.values()}}
 
     async def run(self) -> tuple[Answer, ...]:
         """Play all seats; returns the answers in seat order. Cancelling keeps what was said so far."""
-        seats = self._round.running_order
-        if self._round.schedule is Schedule.TOGETHER:
-            # Not gather: that is over with the first seat that is called off, while another still saves what it has.
-            async with asyncio.TaskGroup() as group:
-                playing = [group.create_task(self._seat(seat)) for seat in seats]
-            answers = [task.result() for task in playing]
-        else:
-            answers = [await self._seat(seat) for seat in seats]
+        # Not gather: that is over with the first seat that is called off, while another still saves what it has.
+        async with asyncio.TaskGroup() as group:
+            playing = [group.create_task(self._in_turn(lane)) for lane in self._lanes()]
+        answers = [answer for task in playing for answer in task.result()]
         return tuple(sorted(answers, key=lambda answer: answer.seat))
+
+    def _lanes(self) -> list[list[Seat]]:
+        """The seats that run one after another, each list beside the others: on their own, one device at a time."""
+        lanes: dict[object, list[Seat]] = {}
+        for seat in self._round.running_order:
+            own = {Schedule.TOGETHER: seat.index, Schedule.AUTO: self._device(seat)}
+            lanes.setdefault(own.get(self._round.schedule), []).append(seat)
+        return list(lanes.values())
+
+    async def _in_turn(self, seats: Iterable[Seat]) -> list[Answer]:
+        return [await self._seat(seat) for seat in seats]
+
+    def _device(self, seat: Seat) -> str:
+        """What computes its answer; '' is this machine."""
+        return self._devices.get(seat.index, "")
 
     async def _seat(self, seat: Seat) -> Answer:
         recorder = Recorder(seat.index, speed_visible=self._round.pace is Pace.LIVE)
@@ -91,7 +110,7 @@ class Play:
         asked_ns = self._clock()
         try:
             backend = self._backend_of(seat)
-            async with self._loading:
+            async with self._loading[self._device(seat)]:
                 load_ms = await backend.prepare(seat.contestant)
         except Exception:  # a round that is called off waits for nobody
             await self._all_loaded.wait()
@@ -100,8 +119,9 @@ class Play:
         opened_ns = self._clock()
         recorder.opened(opened_ns, queue_ms=(asked_ns - self._began_ns) / 1e6, load_ms=load_ms)
         self._emit(Opened(seat.index, opened_ns))
-        self._note_company(recorder, seat.contestant.fingerprint)
-        request = Request(seat.contestant, self._round.prompt, seat.contestant.sampling(self._round.sampling))
+        self._note_company(recorder, seat)
+        sampling, earlier = self._round.sampling_at(seat), self._earlier.get(seat.index, ())
+        request = Request(seat.contestant, self._round.prompt, sampling, earlier)
         veil = Veil(self._emit, seat.index, self._words)
         try:
             await _listen(backend, request, recorder, veil, self._clock)
@@ -117,12 +137,13 @@ class Play:
             raise SeatError("Nothing serves the endpoint of this model.", "`arena models` lists what is reached.")
         return backend
 
-    def _note_company(self, recorder: Recorder, fingerprint: str) -> None:
-        """Whoever streams beside another is contended, from either side."""
-        for other, its_fingerprint in self._streaming.items():
-            other.company.add(fingerprint)
-            recorder.company.add(its_fingerprint)
-        self._streaming[recorder] = fingerprint
+    def _note_company(self, recorder: Recorder, seat: Seat) -> None:
+        """Whoever streams beside another on one device is contended, from either side."""
+        for other, its_seat in self._streaming.items():
+            if self._device(its_seat) == self._device(seat):
+                other.company.add(seat.contestant.fingerprint)
+                recorder.company.add(its_seat.contestant.fingerprint)
+        self._streaming[recorder] = seat
 
     def _tell_end(self, answer: Answer) -> None:
         if answer.outcome is Outcome.FAILED:
@@ -158,12 +179,12 @@ async def _listen(backend: Backend, request: Request, recorder: Recorder, veil: 
 def verdict_on(answers: tuple[Answer, ...], words: NamingWords | None = None) -> tuple[RoundState, tuple[str, ...]]:
     """Whether the round can be voted on, and its flags.
 
-    A seat that failed or was called off voids the round: the others can't be ranked against silence. An empty or
+    A seat that failed or was called off can't be judged; with fewer than two others the round is void. An empty or
     truncated answer is the model's own doing, so the round stands, flagged. So it does where an answer names a model by
     `words`: that one is `named`, and the store leaves it out of the rating.
     """
     flags = {answer.outcome.value for answer in answers if answer.outcome is not Outcome.ANSWERED}
-    void = flags & {Outcome.FAILED, Outcome.CANCELLED}
+    void = sum(answer.there for answer in answers) < 2
     if words is not None and any(spans(answer.text, words) for answer in answers):
         flags.add("named")
     return RoundState.VOID if void else RoundState.READY, tuple(sorted(flags))

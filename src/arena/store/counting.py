@@ -27,22 +27,24 @@ from arena.core.votes import Stage, Verdict, stages
 from arena.store import rows
 from arena.store.contestants import LedgerContestants
 
-UNRATED_FLAGS = frozenset({"failed", "cancelled", "named"})
+UNRATED_FLAGS = frozenset({"named"})
 """Flags that keep a judged round out of the rating by default.
 
-A seat that broke off did not lose an argument, and `named` says that an answer told its model's name. An empty or a
-truncated answer is the model's own doing: it counts, and stays marked.
+`named` says that an answer told its model's name. A seat that broke off did not lose an argument: it is left out, and
+the vote is one between the others. An empty or a truncated answer is the model's own doing: it counts, and stays marked.
 """
 
 _JUDGED = """
 SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.cast_at, votes.decided_ms, votes.voter,
-    rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars
+    coalesce(rounds.continues, rounds.prompt) AS prompt, rounds.flags, prompts.tags,
+    seats.seat, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars
 FROM votes
 JOIN rounds ON rounds.id = votes.round
 JOIN prompts ON prompts.sha256 = rounds.prompt
 JOIN seats ON seats.round = rounds.id
 LEFT JOIN answers ON answers.round = seats.round AND answers.seat = seats.seat
 WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
+    AND coalesce(answers.outcome, '') NOT IN ('failed', 'cancelled')
     AND rounds.state = 'voted' AND rounds.blind = 1
     AND (:voter = '' OR votes.voter = :voter)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
@@ -55,12 +57,14 @@ SELECT seats.contestant, answers.decode_tps, answers.chars_per_s, answers.ttft_m
 FROM answers
 JOIN seats ON seats.round = answers.round AND seats.seat = answers.seat
 JOIN rounds ON rounds.id = answers.round
-WHERE rounds.state IN ('voted', 'unblinded', 'void') AND answers.outcome IN ('answered', 'truncated')
+WHERE (rounds.state IN ('voted', 'unblinded', 'void') OR rounds.revealed_at IS NOT NULL)
+    AND answers.outcome IN ('answered', 'truncated')
     AND answers.cold = 0 AND answers.contended = 0 AND answers.cached = 0
 """
 _DEALT = """
 SELECT seats.round, seats.contestant FROM seats JOIN rounds ON rounds.id = seats.round
-WHERE rounds.state <> 'void' AND (:prompt = '' OR rounds.prompt = :prompt) AND rounds.id <> :besides
+WHERE rounds.state NOT IN ('void', 'continued') AND rounds.id <> :besides
+    AND (:prompt = '' OR rounds.prompt = :prompt AND rounds.continues IS NULL)
 ORDER BY seats.round, seats.seat
 """
 
@@ -75,7 +79,7 @@ class Judged:
     verdict: Verdict
     """A ranking or 'all bad', never 'skip'."""
     prompt: str
-    """The prompt's sha256."""
+    """The prompt's sha256; of a conversation of several turns the id of the round before the last one."""
     tags: tuple[str, ...]
     chars: tuple[int, ...]
     """Characters of the answers in the order of the seats, for the length bias."""
@@ -153,7 +157,7 @@ class LedgerCounts(LedgerContestants):
         newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
         for _, group in groupby(found, key=lambda row: row["id"]):
             seats = list(group)
-            if not set(without).isdisjoint(rows.names(seats[0]["flags"])):
+            if len(seats) < 2 or not set(without).isdisjoint(rows.names(seats[0]["flags"])):
                 continue
             judged = _judged_of(seats, led)
             if len(set(judged.keys)) < len(judged.keys) and not judged.control:
@@ -165,12 +169,12 @@ class LedgerCounts(LedgerContestants):
 
 
 def _judged_of(seats: Sequence[sqlite3.Row], led: Mapping[str, str]) -> Judged:
-    """A judged round of its rows, one for each seat."""
+    """A judged round of its rows, one for each seat that answered."""
     first, seated = seats[0], [row["contestant"] for row in seats]
     return Judged(
         round_id=first["round"],
         keys=tuple(led.get(key, key) for key in seated),
-        verdict=rows.verdict_of(first),
+        verdict=rows.verdict_of(first).among([row["seat"] for row in seats]),
         prompt=first["prompt"],
         tags=rows.names(first["tags"]),
         chars=tuple(row["out_chars"] for row in seats),

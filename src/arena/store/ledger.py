@@ -2,7 +2,8 @@
 
     planned -> generating -> ready -> voted (-> names revealed)
                                    -> unblinded, when the names were seen first; such a vote is stored and never rated
-    any -> void
+                                   -> continued, when a further turn was asked: that one takes the vote for both
+    any -> void; of a further turn, the one before it waits for its vote again
 
 A vote may be taken back or replaced until the names of its round are out (`rounds.revealed_at`, which `mark_revealed`
 sets). Whoever shows names after a vote calls `mark_revealed` first: only then does anything else name them.
@@ -13,38 +14,33 @@ One ledger belongs to one thread. A second thread, or a second arena, opens its 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Self
 
 from arena.core.errors import ArenaError, SealedError
-from arena.core.models import Contestant, ModelInfo, ModelRef
-from arena.core.rounds import Answer, Outcome, Round, RoundState
+from arena.core.rounds import Answer, Outcome, RoundState
 from arena.core.text import storable
-from arena.core.votes import Kind, Vote
+from arena.core.votes import Kind, Verdict, Vote
 from arena.store import rows
-from arena.store.loads import LedgerLoads
-from arena.store.owner import in_good_hands, owner
-from arena.store.reading import SEALED, HistoryLine
+from arena.store.dealing import LedgerDealing
+from arena.store.owner import owner
+from arena.store.reading import IN_WORK, SEALED, HistoryLine
 
 __all__ = ["HistoryLine", "SqliteLedger"]
 
 REPEATED = "repeated"
 """The flag of a round whose prompt was put to the same contestants before."""
-_IN_WORK = (RoundState.PLANNED, RoundState.GENERATING)
 _TELLING = {Outcome.FAILED, Outcome.EMPTY, Outcome.CANCELLED, Outcome.TRUNCATED}
-_PROMPT_AGAIN = """
-INSERT INTO prompts (sha256, slug, title, text, system, tags, language)
-VALUES (:sha256, :slug, :title, :text, :system, :tags, :language)
-ON CONFLICT (sha256) DO UPDATE SET slug = excluded.slug, title = excluded.title, tags = excluded.tags,
-    language = excluded.language
-WHERE excluded.slug <> '' AND (slug, title, tags, language)
-    IS NOT (excluded.slug, excluded.title, excluded.tags, excluded.language)
+_NOT_THERE = (Outcome.FAILED, Outcome.CANCELLED)
+_CONVERSATION = """
+WITH RECURSIVE turns(id) AS (
+    SELECT :id UNION SELECT rounds.continues FROM rounds JOIN turns ON turns.id = rounds.id
+    WHERE rounds.continues IS NOT NULL)
 """
 
 
-class SqliteLedger(LedgerLoads):
+class SqliteLedger(LedgerDealing):
     """The Ledger of core.ports in one SQLite file. Close it, or use it as a context manager."""
 
     @property
@@ -63,24 +59,6 @@ class SqliteLedger(LedgerLoads):
     def __exit__(self, *_: object) -> None:
         """Close."""
         self.close()
-
-    def open_round(self, round_: Round, infos: Mapping[ModelRef, ModelInfo] = MappingProxyType({})) -> None:
-        """Store a dealt round as planned, in the hands of this process. Raises ArenaError when its id is taken.
-
-        `infos`: what is known of the models beside their identity, see `describe`.
-        """
-        prompt = rows.storable_prompt(round_.prompt)
-        with self._connection.writing() as db:
-            if db.execute("SELECT 1 FROM rounds WHERE id = ?", [storable(round_.id)]).fetchone():
-                raise ArenaError(f"There is a round {round_.id} already.", "Deal another one.")
-            # A prompt typed again keeps the name it has in its pack; the pack's newest tags hold for old rounds too.
-            db.execute(_PROMPT_AGAIN, rows.prompt_row(prompt))
-            for seat in round_.seats:
-                self._know(db, seat.contestant, infos.get(seat.contestant.ref))
-            row = rows.round_row(round_, prompt, RoundState.PLANNED)
-            self._connection.insert("rounds", row | owner())
-            for seat in round_.seats:
-                self._connection.insert("seats", rows.seat_row(round_.id, seat))
 
     def begin_round(self, round_id: str) -> None:
         """Say that its answers are being generated, by this process; so a round that a crash left is taken over.
@@ -127,7 +105,7 @@ class SqliteLedger(LedgerLoads):
             if state is RoundState.READY and len(found) < seats:
                 raise ArenaError(f"Round {round_id} has {len(found)} of {seats} answers.", "It can't be voted on yet.")
             told = sorted({outcome for (outcome,) in found} & _TELLING)
-            again = [REPEATED] if self._repeated(row) else []
+            again = [REPEATED] if row["continues"] is None and self._repeated(row) else []
             ended = RoundState.UNBLINDED if state is RoundState.READY and not row["blind"] else state
             _set_state(db, round_id, ended, [*rows.names(row["flags"]), *flags, *told, *again])
 
@@ -142,7 +120,7 @@ class SqliteLedger(LedgerLoads):
             state = RoundState(row["state"])
             if state is RoundState.VOID:
                 raise ArenaError(f"Round {vote.round_id} is void.", "There is nothing to judge; take another one.")
-            if state in _IN_WORK:
+            if state in IN_WORK:
                 raise ArenaError(
                     f"Round {vote.round_id} is not ready.", "Its answers are not complete; try again later."
                 )
@@ -150,8 +128,9 @@ class SqliteLedger(LedgerLoads):
                 raise ArenaError(
                     f"The models of round {vote.round_id} were revealed; its vote is locked.", "Play another round."
                 )
-            seats = {seat for (seat,) in db.execute("SELECT seat FROM seats WHERE round = ?", [vote.round_id])}
-            _check(vote, seats)
+            if state is RoundState.CONTINUED:
+                raise ArenaError(f"Round {vote.round_id} goes on in a further turn.", "Vote on that one.")
+            _check(vote.round_id, vote.verdict, self._judgeable(vote.round_id))
             open_already = state is RoundState.UNBLINDED
             stored = rows.vote_row(vote, blind=vote.blind and bool(row["blind"]) and not open_already)
             db.execute(
@@ -190,7 +169,11 @@ class SqliteLedger(LedgerLoads):
                 return
             if row["state"] in SEALED:
                 raise SealedError(f"Round {round_id} has no vote yet.", "Vote first; the names come after it.")
-            db.execute("UPDATE rounds SET revealed_at = coalesce(revealed_at, ?) WHERE id = ?", [rows.now(), round_id])
+            db.execute(
+                f"{_CONVERSATION} UPDATE rounds SET revealed_at = coalesce(revealed_at, :now)"  # noqa: S608
+                " WHERE id IN (SELECT id FROM turns)",
+                {"id": round_id, "now": rows.now()},
+            )
 
     def reveal_unvoted(self, round_id: str) -> None:
         """Peek: the names are seen before the vote, and the round is never rated. May be said twice.
@@ -199,10 +182,15 @@ class SqliteLedger(LedgerLoads):
         """
         with self._connection.writing() as db:
             state = RoundState(self._exactly(round_id)["state"])
-            if state in (RoundState.VOTED, RoundState.VOID):
+            if state in (RoundState.VOTED, RoundState.VOID, RoundState.CONTINUED):
                 raise ArenaError(f"Round {round_id} is {state}: there is no vote to forestall.")
-            after = state if state in _IN_WORK else RoundState.UNBLINDED
+            after = state if state in IN_WORK else RoundState.UNBLINDED
             db.execute("UPDATE rounds SET blind = 0, state = ? WHERE id = ?", [after, round_id])
+            db.execute(
+                f"{_CONVERSATION} UPDATE rounds SET blind = 0, revealed_at = coalesce(revealed_at, :now)"  # noqa: S608
+                " WHERE id IN (SELECT id FROM turns) AND id <> :id",
+                {"id": round_id, "now": rows.now()},
+            )
 
     def void(self, round_id: str, flag: str) -> None:
         """Take a round out of everything, and say why in one word. Its answers and votes stay in the file."""
@@ -210,33 +198,39 @@ class SqliteLedger(LedgerLoads):
             row = self._exactly(round_id)
             _set_state(db, round_id, RoundState.VOID, [*rows.names(row["flags"]), flag])
 
-    def interrupted(self) -> list[str]:
-        """The rounds that a crash left planned or generating, oldest first.
+    def choose(self, round_id: str, verdict: Verdict, voter: str = "me") -> None:
+        """Store a second vote: which one the voter would use, knowing names and speeds. It is never rated.
 
-        A round in work belongs to a process; while that one lives (another arena on the same file) it is not listed,
-        unless a day has passed. On Windows only time tells.
+        In place of an earlier one of the same voter. Raises ArenaError unless the names of the round are out, or when
+        the verdict names seats that did not answer.
         """
-        found = self._connection.rows(
-            "SELECT id, owner_pid, owner_token, owned_at FROM rounds WHERE state IN ('planned', 'generating')"
-            " ORDER BY created_at, id"
-        )
-        return [row["id"] for row in found if not in_good_hands(row)]
-
-    def describe(self, contestant: Contestant, info: ModelInfo) -> None:
-        """Note the family, parameters and size of a contestant's model, which are no part of its identity."""
         with self._connection.writing() as db:
-            self._know(db, contestant, info)
-
-    def _know(self, db: sqlite3.Connection, contestant: Contestant, info: ModelInfo | None) -> None:
-        """Add a contestant unless it is known: its first sight stands, what is no part of its identity is renewed."""
-        row = rows.contestant_row(contestant, info)
-        self._connection.insert("contestants", row, unless_known=True)
-        if info is not None:
+            row = self._exactly(round_id)
+            if row["revealed_at"] is None and row["state"] != RoundState.UNBLINDED:
+                raise SealedError(f"The names of round {round_id} are not out.", "The second vote comes after them.")
+            _check(round_id, verdict, self._judgeable(round_id))
             db.execute(
-                "UPDATE contestants SET family = :family, parameters = :parameters, size_bytes = :size_bytes"
-                " WHERE fingerprint = :fingerprint",
-                row,
+                "UPDATE choices SET retracted_at = ? WHERE round = ? AND voter = ? AND retracted_at IS NULL",
+                [rows.now(), round_id, storable(voter)],
             )
+            self._connection.insert("choices", rows.choice_row(round_id, verdict, voter))
+
+    def annotate(self, round_id: str, note: str) -> None:
+        """Write a note on the newest vote of a round, in place of the one that it has. Raises ArenaError without one."""
+        with self._connection.writing() as db:
+            found = self._standing(self._exactly(round_id)["id"])
+            if not found:
+                raise ArenaError(f"Round {round_id} has no vote to note something on.", "Vote first.")
+            db.execute("UPDATE votes SET note = ? WHERE id = ?", [storable(note), found[0]])
+
+    def reveal_voted(self) -> int:
+        """Open what was voted on and not opened, because the program ended in between. Returns how many there were."""
+        with self._connection.writing() as db:
+            shut = "SELECT id FROM rounds WHERE state = 'voted' AND revealed_at IS NULL"
+            left = [key for (key,) in db.execute(shut)]
+        for key in left:
+            self.mark_revealed(key)
+        return len(left)
 
     def _exactly(self, round_id: str) -> sqlite3.Row:
         found = self._connection.rows("SELECT * FROM rounds WHERE id = :id", id=storable(round_id))
@@ -246,9 +240,18 @@ class SqliteLedger(LedgerLoads):
 
     def _in_work(self, round_id: str) -> sqlite3.Row:
         row = self._exactly(round_id)
-        if row["state"] not in _IN_WORK:
+        if row["state"] not in IN_WORK:
             raise ArenaError(f"Round {round_id} is {row['state']}: its answers are final.")
         return row
+
+    def _judgeable(self, round_id: str) -> set[int]:
+        """The seats that a verdict can name: those that answered."""
+        found = self._connection.rows(
+            "SELECT seats.seat, answers.outcome FROM seats LEFT JOIN answers"
+            " ON answers.round = seats.round AND answers.seat = seats.seat WHERE seats.round = :round",
+            round=round_id,
+        )
+        return {row["seat"] for row in found if row["outcome"] not in _NOT_THERE}
 
     def _standing(self, round_id: str) -> list[int]:
         """The ids of the votes that stand, newest first."""
@@ -273,14 +276,17 @@ class SqliteLedger(LedgerLoads):
 def _set_state(db: sqlite3.Connection, round_id: str, state: RoundState, flags: Collection[str]) -> None:
     once = rows.dumps(list(dict.fromkeys(flags)))
     db.execute("UPDATE rounds SET state = ?, flags = ? WHERE id = ?", [state, once, round_id])
+    if state is RoundState.VOID:
+        back = "SELECT continues FROM rounds WHERE id = ?"
+        db.execute(f"UPDATE rounds SET state = 'ready' WHERE id = ({back}) AND state = 'continued'", [round_id])  # noqa: S608
 
 
-def _check(vote: Vote, seats: set[int]) -> None:
-    """Raise ArenaError unless the verdict can be one on a round with these seats."""
-    named = [seat for group in vote.verdict.ranking for seat in group]
-    wanted = vote.verdict.kind is Kind.RANKING
+def _check(round_id: str, verdict: Verdict, seats: set[int]) -> None:
+    """Raise ArenaError unless the verdict can be one on a round in which these seats answered."""
+    named = [seat for group in verdict.ranking for seat in group]
+    wanted = verdict.kind is Kind.RANKING
     if wanted != bool(named) or len(set(named)) < len(named) or not set(named) <= seats:
         raise ArenaError(
-            f"'{vote.verdict}' is no verdict for round {vote.round_id} with {len(seats)} answers.",
+            f"'{verdict}' is no verdict for round {round_id} with {len(seats)} answers.",
             "Say a letter, tie, bad, skip, or a ranking such as b>a.",
         )

@@ -1,14 +1,14 @@
 """What is read from the store: sealed views before the vote, whole records after it.
 
 One rule runs through all of it: the names of a round are out when it was revealed after its vote, or unblinded. Until
-then `waiting`, `view`, `sealed_answers` and `history` give nothing that could name a model. `round` gives everything:
+then `waiting`, `view`, `sealed` and `history` give nothing that could name a model. `round` gives everything:
 it is for the engine, and for after the reveal.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from arena.core.errors import ArenaError, SealedError
 from arena.core.naming import NamingWords, mask
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
-from arena.core.rounds import LABELS, Answer, Pace, RoundState, RoundView, seat_names
+from arena.core.rounds import LABELS, Answer, Exchange, Pace, RoundState, RoundView, SealedRound, seat_names
 from arena.core.text import storable
 from arena.core.votes import Verdict
 from arena.store import rows
 from arena.store.connection import Connection
 
-SEALED = (RoundState.PLANNED, RoundState.GENERATING, RoundState.READY)
+SEALED = (RoundState.PLANNED, RoundState.GENERATING, RoundState.READY, RoundState.CONTINUED)
 """The states before the vote."""
+IN_WORK = (RoundState.PLANNED, RoundState.GENERATING)
 
 _HISTORY = """
 SELECT rounds.*, prompts.slug, prompts.title, prompts.text, prompts.system, prompts.tags, prompts.language,
@@ -33,18 +34,23 @@ FROM rounds
 JOIN prompts ON prompts.sha256 = rounds.prompt
 LEFT JOIN votes ON votes.id = (
     SELECT max(id) FROM votes WHERE votes.round = rounds.id AND votes.retracted_at IS NULL)
-WHERE (:state = '' OR rounds.state = :state)
+WHERE (:state = '' AND rounds.state <> 'continued' OR rounds.state = :state)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
 """
 # An answer that names its model must not be found by it before the vote: sealed rounds are found by their prompt alone.
+# What was said in an earlier turn finds the last one, which stands for the conversation.
 _SEARCH = """
     AND rounds.id IN (
-        SELECT matched.id FROM rounds AS matched JOIN prompts ON prompts.sha256 = matched.prompt
-        WHERE prompts.id IN (SELECT rowid FROM prompts_fts WHERE prompts_fts MATCH :words)
-        UNION
-        SELECT answers.round FROM answers JOIN rounds AS matched ON matched.id = answers.round
-        WHERE matched.state NOT IN ('planned', 'generating', 'ready')
-            AND answers.id IN (SELECT rowid FROM answers_fts WHERE answers_fts MATCH :words))
+        WITH RECURSIVE matched(id) AS (
+            SELECT rounds.id FROM rounds JOIN prompts ON prompts.sha256 = rounds.prompt
+            WHERE prompts.id IN (SELECT rowid FROM prompts_fts WHERE prompts_fts MATCH :words)
+            UNION
+            SELECT answers.round FROM answers JOIN rounds ON rounds.id = answers.round
+            WHERE (rounds.state IN ('voted', 'unblinded', 'void') OR rounds.revealed_at IS NOT NULL)
+                AND answers.id IN (SELECT rowid FROM answers_fts WHERE answers_fts MATCH :words)
+            UNION
+            SELECT rounds.id FROM rounds JOIN matched ON rounds.continues = matched.id)
+        SELECT id FROM matched)
 """
 _NEWEST_FIRST = """
 ORDER BY rounds.created_at DESC, rounds.id DESC LIMIT :limit OFFSET :offset
@@ -73,6 +79,8 @@ class HistoryLine:
     note: str = ""
     flags: tuple[str, ...] = ()
     """Why it is not rated or was marked; empty before the vote, where a flag could tell who sits there."""
+    further: bool = False
+    """Whether turns came before it; they are shown with it."""
 
     @property
     def sealed(self) -> bool:
@@ -98,12 +106,18 @@ class LedgerReader:
             votes = self._connection.rows(
                 "SELECT * FROM votes WHERE round = :round AND retracted_at IS NULL ORDER BY id DESC LIMIT 1", round=key
             )
+            second = self._connection.rows(
+                "SELECT * FROM choices WHERE round = :round AND retracted_at IS NULL ORDER BY id DESC LIMIT 1",
+                round=key,
+            )
             return RoundRecord(
                 round=rows.round_of(row, self._prompt(row), self._seats(key)),
                 state=RoundState(row["state"]),
                 answers=self._answers(key),
                 vote=rows.vote_of(votes[0]) if votes else None,
                 flags=rows.names(row["flags"]),
+                earlier=self._earlier(row),
+                second=rows.verdict_of(second[0]) if second else None,
             )
 
     def revealed(self, round_id: str) -> RoundRecord:
@@ -122,23 +136,25 @@ class LedgerReader:
     def view(self, round_id: str) -> RoundView:
         """A round as a screen may know it before the vote. Raises ArenaError as `round` does."""
         with self._connection.reading():
-            row = self._find(round_id)
-            seats = self._connection.rows("SELECT seat FROM seats WHERE round = :round ORDER BY seat", round=row["id"])
-            labels = tuple(LABELS[seat["seat"]] for seat in seats)
-            return RoundView(row["id"], self._prompt(row), labels, Pace(row["pace"]))
+            return self._view(self._find(round_id))
 
-    def sealed_answers(self, round_id: str) -> tuple[Answer, ...]:
-        """The answers of a round as a voter may read them: text and outcome.
+    def sealed(self, round_id: str) -> SealedRound:
+        """A round as a voter may read it: text and outcome of its answers, and of the turns before it.
 
         No figures and no thinking, which tell who wrote it, and no error text, which may name the model. Where an
-        answer names a model it is masked; the raw text is in `round`. Raises ArenaError as `round` does.
+        answer names a model it is masked; the raw text is in `round`. While it is in work there are no answers: which
+        seats have answered already would tell the running order. Raises ArenaError as `round` does.
         """
         with self._connection.reading():
             row = self._find(round_id)
-            found, seats, prompt = self._answers(row["id"]), self._seats(row["id"]), self._prompt(row)
+            view, earlier, seats = self._view(row), self._earlier(row), self._seats(row["id"])
+            state = RoundState(row["state"])
+            found = () if state in IN_WORK else self._answers(row["id"])
+        asked = [*(turn.question for turn in earlier), view.prompt.text]
         seated = (rows.seat_of(seat).contestant for seat in seats)
-        words = NamingWords.of(seated, (seat["family"] for seat in seats), prompt.text)
-        return tuple(Answer(answer.seat, mask(answer.text, words), outcome=answer.outcome) for answer in found)
+        words = NamingWords.of(seated, (seat["family"] for seat in seats), "\n".join(asked))
+        turns = tuple(Exchange(turn.question, _masked(turn.answers, words)) for turn in earlier)
+        return SealedRound(view, state, _masked(found, words), turns)
 
     def ran_alongside(self, round_id: str) -> dict[int, tuple[str, ...]]:
         """For each seat with an answer: who answered on the same machine meanwhile, as `save_answer` was told."""
@@ -213,6 +229,18 @@ class LedgerReader:
         found = self._connection.rows("SELECT * FROM prompts WHERE sha256 = :prompt", prompt=row["prompt"])
         return rows.prompt_of(found[0])
 
+    def _view(self, row: sqlite3.Row) -> RoundView:
+        labels = tuple(LABELS[seat["seat"]] for seat in self._seats(row["id"]))
+        return RoundView(row["id"], self._prompt(row), labels, Pace(row["pace"]))
+
+    def _earlier(self, row: sqlite3.Row) -> tuple[Exchange, ...]:
+        """The turns before the round of this row, the first one first."""
+        turns: list[Exchange] = []
+        while row["continues"] is not None:
+            (row,) = self._connection.rows("SELECT * FROM rounds WHERE id = :id", id=row["continues"])
+            turns.append(Exchange(self._prompt(row).text, self._answers(row["id"])))
+        return tuple(reversed(turns))
+
     def _answers(self, round_id: str) -> tuple[Answer, ...]:
         found = self._connection.rows("SELECT * FROM answers WHERE round = :round ORDER BY seat", round=round_id)
         return tuple(rows.answer_of(row) for row in found)
@@ -239,7 +267,13 @@ class LedgerReader:
             cast_at=row["cast_at"] or "",
             note=row["note"] or "",
             flags=() if state in SEALED else rows.names(row["flags"]),
+            further=row["continues"] is not None,
         )
+
+
+def _masked(answers: Iterable[Answer], words: NamingWords) -> tuple[Answer, ...]:
+    """Text and outcome alone, without names."""
+    return tuple(Answer(answer.seat, mask(answer.text, words), outcome=answer.outcome) for answer in answers)
 
 
 def _words(search: str) -> str:

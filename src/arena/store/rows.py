@@ -21,7 +21,7 @@ from arena.core.prompts import Prompt
 from arena.core.rounds import Answer, Outcome, Pace, Round, Schedule, Seat
 from arena.core.text import storable
 from arena.core.timing import Metrics
-from arena.core.votes import Kind, Verdict, Vote
+from arena.core.votes import Kind, Strength, Verdict, Vote
 
 Row = Mapping[str, Any] | sqlite3.Row
 _METRICS = tuple(field.name for field in fields(Metrics))
@@ -137,6 +137,7 @@ def round_row(round_: Round, prompt: Prompt, state: str) -> dict[str, Any]:
         "schedule": str(round_.schedule),
         "propensity": round_.propensity,
         "sampling": dumps(asdict(round_.sampling)),
+        "continues": storable(round_.continues) or None,
     }
 
 
@@ -175,6 +176,7 @@ def round_of(row: Row, prompt: Prompt, seats: Iterable[Row]) -> Round:
         blind=bool(row["blind"]),
         propensity=row["propensity"],
         created_at=row["created_at"],
+        continues=row["continues"] or "",
     )
 
 
@@ -214,6 +216,19 @@ def vote_row(vote: Vote, *, blind: bool) -> dict[str, Any]:
         "note": storable(vote.note),
         "voter": storable(vote.voter),
         "cast_at": storable(vote.cast_at) or now(),
+        "strength": vote.strength,
+    }
+
+
+def choice_row(round_id: str, verdict: Verdict, voter: str) -> dict[str, Any]:
+    """The row of a second vote."""
+    return {
+        "round": storable(round_id),
+        "verdict": str(verdict),
+        "kind": str(verdict.kind),
+        "ranking": dumps(verdict.ranking),
+        "voter": storable(voter),
+        "cast_at": now(),
     }
 
 
@@ -232,6 +247,7 @@ def vote_of(row: Row) -> Vote:
         note=row["note"],
         cast_at=row["cast_at"],
         voter=row["voter"],
+        strength=None if row["strength"] is None else Strength(row["strength"]),
     )
 
 

@@ -48,7 +48,7 @@ def arena_on(
     **options,
 ):
     """An arena with these contestants, `others` beside them, and a database in `folder`."""
-    settings = replace(load(db=folder / "arena.db"), seats=seats)
+    settings = replace(load(db=folder / "arena.db"), seats=seats, controls=0.0, reveal_after_s=0.0)
     arena = Arena(settings, [ScriptedBackend(scripts, endpoint), *others], rng=random.Random(seed), **options)
     try:
         yield arena

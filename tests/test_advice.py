@@ -412,8 +412,8 @@ def test_recommend_reads_the_votes_that_there_are(tmp_path):
     with arena_on(tmp_path) as on:
         assert "not voted" in recommendation(on, None, "24GB", None).votes_note
         infos = [on.lineup.find(name).result() for name in CAST_NAMES[:2]]
-        view = on.deal(Prompt("What is 67 - 26?"), infos).result()
-        on.play(view.id, lambda _: None).result()
+        view = on.table.deal(Prompt("What is 67 - 26?"), infos).result()
+        on.table.play(view.id, lambda _: None).result()
         assert "not voted" in recommendation(on, None, "24GB", None).votes_note
         on.cast(view.id, Verdict.parse("a", 2)).result()
         advice = recommendation(on, "범용", "24GB", 4096)

@@ -86,9 +86,9 @@ async def test_why_a_seat_failed_is_said_only_with_the_names(tmp_path):
         async with app.run_test(size=(160, 45)) as pilot:
             await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.ASKING)
             infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
-            view = arena.deal(Prompt("why?"), infos, schedule=Schedule.TOGETHER).result()
+            view = arena.table.deal(Prompt("why?"), infos, schedule=Schedule.TOGETHER).result()
             heard = []
-            playing = arena.play(view.id, heard.append)
+            playing = arena.table.play(view.id, heard.append)
             await until(pilot, lambda: any(isinstance(event, Failed) for event in heard))
             await until(pilot, lambda: "word " in "".join(getattr(event, "text", "") for event in heard))
             assert not told_by("".join(map(repr, heard)))
@@ -105,8 +105,8 @@ def waiting_round(tmp_path):
     """An arena with one voted and one waiting round."""
     with arena_on(tmp_path) as arena:
         infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
-        view = arena.deal(Prompt("what is 67 - 26?"), infos).result()
-        arena.play(view.id, lambda _: None).result()
+        view = arena.table.deal(Prompt("what is 67 - 26?"), infos).result()
+        arena.table.play(view.id, lambda _: None).result()
         yield arena, view
 
 
@@ -174,7 +174,7 @@ async def test_a_crash_report_of_a_blind_round_names_nobody(tmp_path, slow_cast)
                 screen = app.screen
 
                 def crash():
-                    who = [seat.contestant for seat in arena._sealed[screen._view.id][0].seats]
+                    who = [seat.contestant for seat in arena.table._hands[screen.live.view.id].round.seats]
                     return len(who) / 0
 
                 screen.set_timer(0.01, crash)
@@ -226,9 +226,9 @@ async def test_a_model_that_names_itself_is_masked_until_the_reveal(tmp_path):
 async def test_a_waiting_round_that_names_its_models_is_masked_everywhere(tmp_path):
     with arena_on(tmp_path, TALKERS) as arena:
         infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
-        view = arena.deal(Prompt("what is 67 - 26?"), infos).result()
+        view = arena.table.deal(Prompt("what is 67 - 26?"), infos).result()
         heard = []
-        played = arena.play(view.id, heard.append).result()
+        played = arena.table.play(view.id, heard.append).result()
         found = arena.look(view.id).result()
         (waiting,) = arena.waiting().result()
         printed = [

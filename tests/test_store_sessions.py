@@ -198,7 +198,7 @@ def test_strength_and_note_are_kept_and_change_no_rating(ledger: SqliteLedger):
     ledger.annotate(one, "잘했다")
     assert (ledger.round(one).vote.strength, ledger.round(one).vote.note) == (Strength.CLEARLY, "잘했다")
     assert ledger.round(two).vote.strength is None
-    assert [replace(stage, round_id="") for stage in ledger.stages()][0] == replace(ledger.stages()[1], round_id="")
+    assert replace(ledger.stages()[0], round_id="") == replace(ledger.stages()[1], round_id="")
     with pytest.raises(ArenaError, match="no vote"):
         ledger.annotate(ready(ledger, text="3"), "x")
 

@@ -103,7 +103,7 @@ def test_a_server_that_is_killed_in_the_middle_leaves_the_others_streaming(tmp_p
         arena = Arena(replace(load(db=tmp_path / "a.db"), seats=2), [steady, mortal])
         try:
             infos = arena.lineup.models().result()[:2]
-            view = arena.deal(Prompt("Tell me a story."), infos, schedule=Schedule.TOGETHER).result()
+            view = arena.table.deal(Prompt("Tell me a story."), infos, schedule=Schedule.TOGETHER).result()
             heard, both = set(), threading.Event()
 
             def note(event):
@@ -112,7 +112,7 @@ def test_a_server_that_is_killed_in_the_middle_leaves_the_others_streaming(tmp_p
                     if len(heard) == 2:
                         both.set()
 
-            playing = arena.play(view.id, note)
+            playing = arena.table.play(view.id, note)
             assert both.wait(30)
             process.kill()
             played = playing.result(60)

@@ -127,16 +127,18 @@ async def test_rounds_played_without_a_screen_are_judged_one_after_another(tmp_p
     with arena_on(tmp_path) as arena:
         infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
         for number in range(2):
-            view = arena.deal(Prompt(f"question {number}"), infos).result()
-            arena.play(view.id, lambda _: None).result()
+            view = arena.table.deal(Prompt(f"question {number}"), infos).result()
+            arena.table.play(view.id, lambda _: None).result()
         async with ArenaApp(arena, NAMES, judge=True).run_test(size=(160, 45)) as pilot:
             await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.VOTING)
-            await until(pilot, lambda: "question 0" in screen_text(pilot))
+            await until(pilot, lambda: "question " in screen_text(pilot))
+            seen = {pilot.app.screen.live.view.prompt.text}
             await pilot.press("a")
             await revealed(pilot)
             await pilot.press("enter")
             await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTING)
-            await until(pilot, lambda: "question 1" in screen_text(pilot))
+            seen.add(pilot.app.screen.live.view.prompt.text)
+            assert seen == {"question 0", "question 1"}
             await pilot.press("t")
             await revealed(pilot)
             assert arena.waiting().result() == []
@@ -255,7 +257,7 @@ async def test_hostile_text_never_reaches_the_screen_as_control_or_markup(tmp_pa
 async def test_an_interrupted_round_is_said_and_marked(tmp_path):
     with arena_on(tmp_path) as arena:
         infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
-        arena.deal(Prompt("cut off"), infos).result()
+        arena.table.deal(Prompt("cut off"), infos).result()
         with sqlite3.connect(arena.settings.db) as db:  # as if the process that began it were gone
             db.execute("UPDATE rounds SET owner_token = 'gone'")
         async with ArenaApp(arena, NAMES).run_test(size=(160, 45), notifications=True) as pilot:
@@ -300,7 +302,7 @@ async def test_a_vote_that_was_cast_elsewhere_is_shown_and_nothing_breaks(tmp_pa
     with arena_on(tmp_path) as arena, arena_on(tmp_path) as elsewhere:
         async with ArenaApp(arena, NAMES).run_test(size=(160, 45), notifications=True) as pilot:
             await ask(pilot)
-            elsewhere.cast(pilot.app.screen._view.id, Verdict.parse("b", 2)).result()
+            elsewhere.cast(pilot.app.screen.live.view.id, Verdict.parse("b", 2)).result()
             await pilot.press("a")
             await revealed(pilot)
             await until(pilot, lambda: "You said: b." in screen_text(pilot))
@@ -315,7 +317,7 @@ async def test_escape_while_complete_answers_are_still_being_shown_goes_to_the_v
             await pilot.press(*"why?", "enter")
             await until(pilot, lambda: pilot.app.screen.phase is Phase.ANSWERING)
             screen = pilot.app.screen
-            await until(pilot, lambda: screen._playing and screen._playing.done() and screen._pacer.generated)
+            await until(pilot, lambda: screen.live.playing.done() and screen.live.pacer.generated)
             await pilot.press("escape")
             await until(pilot, lambda: screen.phase is Phase.VOTING)
 
@@ -339,8 +341,8 @@ async def test_leaving_in_the_middle_of_a_round_closes_it(tmp_path):
 async def test_rounds_are_judged_where_no_model_can_play(tmp_path):
     with arena_on(tmp_path) as arena:
         infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
-        view = arena.deal(Prompt("judge me"), infos).result()
-        arena.play(view.id, lambda _: None).result()
+        view = arena.table.deal(Prompt("judge me"), infos).result()
+        arena.table.play(view.id, lambda _: None).result()
     ghost = {"ghost": Script(info=replace(CAST["zephyr-9b"].info, note="The engine is not installed."))}
     with arena_on(tmp_path, ghost) as arena:
         async with ArenaApp(arena, judge=True).run_test(size=(80, 24)) as pilot:

@@ -191,8 +191,8 @@ def test_one_seat_falls_and_the_other_answers(tmp_path):
     arena = Arena(replace(load(db=tmp_path / "arena.db"), seats=2))
     try:
         small, _, large = arena.lineup.models().result()
-        view = arena.deal(STORY, [small, large]).result()
-        sealed, _ = arena._sealed[view.id]
+        view = arena.table.deal(STORY, [small, large]).result()
+        sealed = arena.table._hands[view.id].round
         victim = next(seat for seat in sealed.seats if seat.contestant.ref == small.ref)
         backend = arena.lineup.backends["demo"]
 
@@ -201,7 +201,7 @@ def test_one_seat_falls_and_the_other_answers(tmp_path):
                 key = (small.location, victim.contestant.context, "f16")
                 os.kill(backend._workers[key].pid, signal.SIGKILL)
 
-        played = arena.play(view.id, strike).result()
+        played = arena.table.play(view.id, strike).result()
         outcomes = {answer.seat: answer.outcome for answer in played.answers}
         assert outcomes[victim.index] is Outcome.FAILED
         assert outcomes[1 - victim.index] in (Outcome.ANSWERED, Outcome.TRUNCATED)

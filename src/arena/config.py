@@ -20,6 +20,7 @@ from arena.core.rounds import Pace, Schedule
 _APP = "arena"
 _LEAST = {"max_tokens": 1, "context": 16}
 _MOST = 2**31 - 1
+_FROM_TO = {"controls": (0.0, 0.5), "reveal_after_s": (0.0, 60.0)}
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
 _OWN_ENDPOINTS = ("demo", "gguf")
@@ -45,6 +46,10 @@ class Settings:
     pace: Pace = Pace.EVEN
     schedule: Schedule = Schedule.AUTO
     theme: str = "arena-dark"
+    controls: float = 0.02
+    """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
+    reveal_after_s: float = 1.5
+    """How long a vote can be taken back on the screen before its names come out; 0: not at all."""
     discover: bool = True
     """Whether servers are looked for on their usual loopback ports."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -122,30 +127,51 @@ def _set(settings: Settings, key: str, value: Any, where: Where) -> Settings:  #
 
 def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
     """The value in the type of its field. Raises UsageError."""
-    if key in ("pace", "schedule"):
-        kind = Pace if key == "pace" else Schedule
-        if value not in [choice.value for choice in kind]:
-            choices = ", ".join(choice.value for choice in kind)
-            raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is one of: {choices}.")
-        return kind(value)
-    if key == "seats":
-        if type(value) is not int or value not in (2, 3):
-            raise UsageError(f"{where}: seats can't be {value!r}.", "A round has 2 or 3.")
-        return value
-    if key == "discover":
-        if not isinstance(value, bool):
-            raise UsageError(f"{where}: discover can't be {value!r}.", "It is true or false.")
-        return value
-    if key == "gguf_folders":
-        if not (isinstance(value, list) and all(isinstance(folder, str) for folder in value)):
-            raise UsageError(f"{where}: gguf_folders must be a list of folders.", 'Write gguf_folders = ["~/models"].')
-        return tuple(_path(folder, key, where) for folder in value)
+    convert: Callable[[str, Any, str], Any] = _CONVERTERS.get(key, _text)
+    return convert(key, value, where)
+
+
+def _text(key: str, value: Any, where: str) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise UsageError(f"{where}: {key} must be text, not {value!r}.", f'Write {key} = "...".')
-    return _path(value, key, where) if key in ("db", "prompts_folder", "cache_folder") else value
+    return value
 
 
-def _path(text: str, key: str, where: str) -> Path:
+def _choice(key: str, value: Any, where: str) -> Pace | Schedule:  # noqa: ANN401
+    kind: type[Pace | Schedule] = Pace if key == "pace" else Schedule
+    if value not in [choice.value for choice in kind]:
+        choices = ", ".join(choice.value for choice in kind)
+        raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is one of: {choices}.")
+    return kind(value)
+
+
+def _seats(key: str, value: Any, where: str) -> int:  # noqa: ANN401
+    if type(value) is not int or value not in (2, 3):
+        raise UsageError(f"{where}: {key} can't be {value!r}.", "A round has 2 or 3.")
+    return value
+
+
+def _number(key: str, value: Any, where: str) -> float:  # noqa: ANN401
+    least, most = _FROM_TO[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is a number from {least:g} to {most:g}.")
+    return float(value)
+
+
+def _switch(key: str, value: Any, where: str) -> bool:  # noqa: ANN401
+    if not isinstance(value, bool):
+        raise UsageError(f"{where}: {key} can't be {value!r}.", "It is true or false.")
+    return value
+
+
+def _folders(key: str, value: Any, where: str) -> tuple[Path, ...]:  # noqa: ANN401
+    if not (isinstance(value, list) and all(isinstance(folder, str) for folder in value)):
+        raise UsageError(f"{where}: {key} must be a list of folders.", f'Write {key} = ["~/models"].')
+    return tuple(_path(key, folder, where) for folder in value)
+
+
+def _path(key: str, value: Any, where: str) -> Path:  # noqa: ANN401
+    text = _text(key, value, where)
     try:
         path = Path(text).expanduser()
     except RuntimeError:  # the home of nobody
@@ -153,6 +179,16 @@ def _path(text: str, key: str, where: str) -> Path:
     if path is None or "\0" in text:
         raise UsageError(f"{where}: {key} can't be {text!r}.", "Write the path of a file or folder.")
     return path
+
+
+_CONVERTERS: dict[str, Callable[[str, Any, str], Any]] = {
+    **dict.fromkeys(("pace", "schedule"), _choice),
+    **dict.fromkeys(_FROM_TO, _number),
+    **dict.fromkeys(("db", "prompts_folder", "cache_folder"), _path),
+    "seats": _seats,
+    "discover": _switch,
+    "gguf_folders": _folders,
+}
 
 
 def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa: ANN401

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import aclosing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from arena.core.machine import Fits, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.ports import Backend, Engine, Puller, Request
 from arena.core.prompts import Prompt
-from arena.core.rounds import LABELS
+from arena.core.rounds import LABELS, Round
 from arena.core.timing import Metrics
 from arena.core.variants import split_variant
 from arena.engine.bench import Bench
@@ -91,6 +92,46 @@ class Lineup:
             return own if len(own) >= 2 else [info for info in usable if info.ref.endpoint == "demo"] or usable
 
         return self._room.submit(choose())
+
+    async def find_seated(self, round_: Round) -> list[ModelInfo]:
+        """The models of a round that was dealt earlier; in the engine room. Raises ArenaError, which names none."""
+        found = []
+        for seat in round_.seats:
+            wanted = seat.contestant
+            backend = self.backends.get(wanted.ref.endpoint)
+            try:
+                info = await backend.find(wanted.ref) if backend is not None else None
+            except ArenaError:
+                info = None
+            if info is None or (wanted.ref.digest and info.ref.digest != wanted.ref.digest):
+                raise ArenaError(
+                    "A model of this round is gone, or is another one than when it was dealt.", "Deal another round."
+                )
+            found.append(replace(info, variant=wanted.variant))
+        return found
+
+    def devices(self, round_: Round, infos: Sequence[ModelInfo]) -> dict[int, str]:
+        """What computes the answer of each seat, by its index: '' is this machine, else the host that does."""
+        by_ref = {info.ref: info for info in infos}
+        return {seat.index: self._device(by_ref.get(seat.contestant.ref), seat.contestant.ref) for seat in round_.seats}
+
+    def _device(self, info: ModelInfo | None, ref: ModelRef) -> str:
+        backend = self.backends.get(ref.endpoint)
+        if backend is None or backend.at is None or (info is not None and info.local):
+            return ""
+        # What a server here hands on is computed elsewhere, nobody says where.
+        return backend.at.host if not backend.at.local else f"behind {ref.endpoint}"
+
+    async def able(self, infos: Sequence[ModelInfo], seats: int) -> Sequence[ModelInfo]:
+        """Those that fit somehow, as far as that can be told; all of them where too few do. In the engine room."""
+        if len(infos) <= seats:
+            return infos
+        try:
+            fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
+        except TimeoutError:
+            return infos
+        able = [info for info, fit in zip(infos, fits, strict=True) if not info.local or fit.verdict is not Fits.NO]
+        return able if len(able) >= seats else infos
 
     def warm(self, infos: Sequence[ModelInfo]) -> Future[None]:
         """Load models ahead of the first round, if they fit at once; a round that begins calls it off.

@@ -10,31 +10,29 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from arena.config import Settings
-from arena.core.errors import ArenaError, SealedError
-from arena.core.events import StreamEvent
+from arena.core.errors import ArenaError
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import EMBEDDED, Load, LoadFacts
 from arena.core.machine import Fits
 from arena.core.models import Contestant, ModelInfo, distinct_names
-from arena.core.naming import NamingWords
 from arena.core.ports import Backend, RoundRecord
 from arena.core.prompts import Pack, Prompt
 from arena.core.ratings import Board
-from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule, SealedRound
+from arena.core.rounds import SealedRound
 from arena.core.text import clean_line
-from arena.core.votes import Verdict, Vote
+from arena.core.votes import Strength, Verdict, Vote
 from arena.desk import Desk
-from arena.engine.deal import deal
-from arena.engine.play import Play, verdict_on
 from arena.engine.room import Room
 from arena.lineup import Lineup
+from arena.series import Series
+from arena.table import Table
 from arena.watch import Watch
 
 if TYPE_CHECKING:
@@ -42,9 +40,6 @@ if TYPE_CHECKING:
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine, SqliteLedger
 
-T = TypeVar("T")
-Emit = Callable[[StreamEvent], None]
-_IN_WORK = (RoundState.PLANNED, RoundState.GENERATING)
 _PATIENCE_S = 5.0
 """How long the first verdict waits for the past loads. Another program may hold the database."""
 
@@ -66,14 +61,8 @@ class Arena:
         All but `settings` is for tests and scripted demonstrations; `clock` in ns.
         """
         self.settings = settings
-        self._rng = rng or random.SystemRandom()
-        self._clock = clock
         self._room = Room()
         self._desk = Desk(settings.db)
-        self._playing = asyncio.Lock()
-        """Two rounds at once would spoil each other's clocks."""
-        self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
-        self._words: dict[str, NamingWords] = {}
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(
@@ -82,6 +71,8 @@ class Arena:
             self.watch,
             settings.sampling,
         )
+        self.table = Table(settings, self._room, self._desk, self.lineup, rng or random.SystemRandom(), clock)
+        self.series = Series(self._room, self._desk, self.lineup, self.table)
 
     # Prompts
 
@@ -103,125 +94,51 @@ class Arena:
 
         return pack(name, self.settings.prompts_folder)
 
-    # Rounds
-
-    def deal(
-        self,
-        prompt: Prompt,
-        infos: Sequence[ModelInfo],
-        *,
-        pace: Pace | None = None,
-        schedule: Schedule | None = None,
-        blind: bool = True,
-        propensity: float | None = None,
-    ) -> Future[RoundView]:
-        """Deal, seal and store a round; what comes back names nobody. Raises UsageError."""
-        sampling = self.settings.sampling
-        wanted = schedule or self.settings.schedule
-        sealed = deal(
-            prompt,
-            [Contestant.of(info, sampling) for info in infos],
-            sampling,
-            # One machine is one device until the planner of the fit knows better: in turn is always fair.
-            schedule=Schedule.TURN if wanted is Schedule.AUTO else wanted,
-            pace=pace or self.settings.pace,
-            blind=blind,
-            propensity=propensity,
-            rng=self._rng,
-        )
-        self._sealed[sealed.id] = sealed, tuple(infos)
-        infos_by_ref = {info.ref: info for info in infos}
-
-        def keep(ledger: SqliteLedger) -> RoundView:
-            ledger.open_round(sealed, infos_by_ref)
-            # Here, because its patterns take a while: neither the screen nor the clocks of the engine wait for them.
-            seated, families = (seat.contestant for seat in sealed.seats), (info.family for info in infos)
-            self._words[sealed.id] = NamingWords.of(seated, families, prompt.text)
-            return RoundView.of(sealed)
-
-        return self._desk.do(keep)
-
-    def twins(self, infos: Sequence[ModelInfo]) -> str:
-        """A sentence about models that count as one contestant; '' where all differ."""
-        seen: dict[str, ModelInfo] = {}
-        for info in infos:
-            other = seen.setdefault(Contestant.of(info, self.settings.sampling).fingerprint, info)
-            if other is not info:
-                return f"{other} and {info} count as one contestant: a round between them is a control, and not rated."
-        return ""
-
-    def choose(self, infos: Sequence[ModelInfo], seats: int) -> Future[tuple[list[ModelInfo], float | None]]:
-        """Who plays next of the chosen ones, and with which probability the rule chose them; None: no choice."""
-
-        def pick(ledger: SqliteLedger) -> tuple[list[ModelInfo], float | None]:
-            if len(infos) <= seats:
-                return list(infos), None
-            from arena.ratings.davidson import fit_davidson  # noqa: PLC0415 - numpy
-            from arena.ratings.pairing import next_set  # noqa: PLC0415
-
-            leaders = ledger.merges()
-            keys = [Contestant.of(info, self.settings.sampling).fingerprint for info in infos]
-            by_key = {leaders.get(key, key): info for key, info in zip(keys, infos, strict=True)}
-            if len(by_key) <= seats:  # some of them count as one
-                others = [info for info in infos if info not in by_key.values()]
-                return [*by_key.values(), *others][:seats], None
-            fitted = fit_davidson(ledger.stages(), {*by_key, *ledger.contestants()})
-            chosen, propensity = next_set(
-                fitted,
-                ledger.shown_counts(),
-                by_key,
-                self._rng,
-                seats,
-                pair_counts=ledger.pair_counts(),
-            )
-            return [by_key[key] for key in chosen], propensity
-
-        return self._desk.do(pick)
-
-    def play(self, round_id: str, emit: Emit) -> Future[Played]:
-        """Play a dealt round. `emit` is called in the engine's thread and must not wait. Cancel to stop it."""
-        self.lineup.stop_warming()
-        return self._room.submit(self._story(*self._sealed[round_id], emit))
-
-    async def _story(self, sealed: Round, infos: Sequence[ModelInfo], emit: Emit) -> Played:
-        # What is asked of the desk is done, whatever becomes of this story.
-        kept = [self._desk.do(lambda ledger: ledger.begin_round(sealed.id))]
-
-        def keep(answer: Answer, company: Iterable[str]) -> None:
-            beside = tuple(company)
-            kept.append(self._desk.do(lambda ledger: ledger.save_answer(sealed.id, answer, ran_alongside=beside)))
-
-        state: RoundState = RoundState.VOID
-        flags: tuple[str, ...] = ("cancelled",)
-        words = self._words[sealed.id]
-        try:
-            async with self._playing:
-                roomy = await self.lineup.make_room(infos)
-                play = Play(sealed, self.lineup.backends, emit, keep, self._clock, keep_loaded=roomy, words=words)
-                answers = await play.run()
-            state, flags = verdict_on(answers, words)
-        finally:
-            kept.append(self._desk.do(lambda ledger: ledger.close_round(sealed.id, state, flags)))
-        for saved in kept:
-            await asyncio.wrap_future(saved)
-        return Played(state, answers)
-
     # Votes
 
     def cast(
-        self, round_id: str, verdict: Verdict, decided_ms: int | None = None, note: str = ""
+        self,
+        round_id: str,
+        verdict: Verdict,
+        decided_ms: int | None = None,
+        note: str = "",
+        strength: Strength | None = None,
     ) -> Future[RoundRecord]:
         """Store a vote, which locks it, and open the envelope: who sat where, with all metrics. Raises ArenaError.
 
-        One errand: a vote without its reveal would stay sealed in the history for ever.
+        One errand: a vote without its reveal would stay sealed in the history until the next start.
         """
 
         def vote_and_open(ledger: SqliteLedger) -> RoundRecord:
-            ledger.cast(Vote(round_id, verdict, decided_ms=decided_ms, note=note))
+            ledger.cast(Vote(round_id, verdict, decided_ms=decided_ms, note=note, strength=strength))
             ledger.mark_revealed(round_id)
             return ledger.round(round_id)
 
         return self._desk.do(vote_and_open)
+
+    def cast_sealed(
+        self, round_id: str, verdict: Verdict, decided_ms: int | None = None, strength: Strength | None = None
+    ) -> Future[None]:
+        """Store a vote and leave the envelope shut: until `reveal` it can be taken back. Raises ArenaError."""
+        vote = Vote(round_id, verdict, decided_ms=decided_ms, strength=strength)
+        return self._desk.do(lambda ledger: ledger.cast(vote))
+
+    def take_back(self, round_id: str) -> Future[None]:
+        """Take a vote back whose names are not out yet; the round waits again. Raises ArenaError."""
+        return self._desk.do(lambda ledger: ledger.retract(round_id))
+
+    def choose(self, round_id: str, verdict: Verdict) -> Future[RoundRecord]:
+        """Store the second vote of a revealed round: which one the voter would use, knowing all. Raises ArenaError."""
+
+        def note_choice(ledger: SqliteLedger) -> RoundRecord:
+            ledger.choose(round_id, verdict)
+            return ledger.round(round_id)
+
+        return self._desk.do(note_choice)
+
+    def annotate(self, round_id: str, note: str) -> Future[None]:
+        """Write a note on the vote of a round. Raises ArenaError without one."""
+        return self._desk.do(lambda ledger: ledger.annotate(round_id, note))
 
     def peek(self, round_id: str) -> Future[RoundRecord]:
         """Open the envelope before the vote: the round is unblinded from then on and never rated."""
@@ -243,24 +160,24 @@ class Arena:
 
     def look(self, round_id: str) -> Future[RoundRecord | SealedRound]:
         """A past round: whole when its names are out, else sealed. Raises ArenaError for an unknown one."""
-        return self._desk.do(lambda ledger: _as_far_as_open(ledger, round_id))
+        return self._desk.do(lambda ledger: ledger.as_far_as_open(round_id))
 
     def waiting(self, limit: int = 1000) -> Future[list[SealedRound]]:
         """Rounds that are ready and not judged, oldest first."""
-        return self._desk.do(
-            lambda ledger: [
-                SealedRound(view, RoundState.READY, ledger.sealed(view.id).answers) for view in ledger.waiting(limit)
-            ]
-        )
+        return self._desk.do(lambda ledger: [ledger.sealed(view.id) for view in ledger.waiting(limit)])
 
     def history(self, limit: int = 200, search: str = "") -> Future[list[HistoryLine]]:
         """Past rounds, newest first; names only of those that are revealed."""
         return self._desk.do(lambda ledger: ledger.history(limit, search))
 
     def settle_interrupted(self) -> Future[int]:
-        """Mark rounds that a crash left half played as void. Returns how many there were."""
+        """Mark rounds that a crash left half played as void, and open those that were voted on.
+
+        Returns how many of the first there were. What a queue has left is no loss: it goes on.
+        """
 
         def settle(ledger: SqliteLedger) -> int:
+            ledger.reveal_voted()
             left = ledger.interrupted()
             for round_id in left:
                 ledger.void(round_id, "interrupted")
@@ -343,17 +260,6 @@ class Arena:
         self._room.close(self.lineup.close)
         self._desk.close()
         self.watch.close()
-
-
-def _as_far_as_open(ledger: SqliteLedger, round_id: str) -> RoundRecord | SealedRound:
-    try:
-        return ledger.revealed(round_id)
-    except SealedError:
-        view = ledger.view(round_id)
-        state = ledger.round(view.id).state
-        # Which seats have answered already would tell the running order.
-        answers = () if state in _IN_WORK else ledger.sealed(view.id).answers
-        return SealedRound(view, state, answers)
 
 
 def _the_one(ledger: SqliteLedger, text: str) -> str:

@@ -184,7 +184,7 @@ class Model:
                 raise
             # Templates raise what they like; most that do refuse the system role: the user says it then.
             system, first, *rest = messages
-            merged = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
+            merged: Any = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
             return str(self._formatter(messages=[merged, *rest], **told).prompt)
 
     def generate(self, tokens: list[int], sampling: dict[str, Any]) -> Iterator[int]:

@@ -13,7 +13,7 @@ import click
 
 from arena import __version__
 from arena.core.errors import ArenaError, UsageError
-from arena.core.text import clean_line
+from arena.core.text import clean_line, counted
 
 if TYPE_CHECKING:
     from arena.wiring import Arena
@@ -90,38 +90,75 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
 @click.option("--pack", metavar="NAME", help="Take the prompts from this pack.")
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Take the prompt from this file.")
 @click.option("--rounds", type=click.IntRange(1), help="How many rounds; default: one, or one a prompt of the pack.")
+@click.option("--again", is_flag=True, help="Also put prompts of the pack to models that had them already.")
 @click.option("--schedule", type=click.Choice(["auto", "turn", "together"]), help="One after another, or side by side.")
+@click.option("--pace", type=click.Choice(["even", "live", "whole"]), help="What a reader could see while it streams.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a round, with all metrics.")
 @click.option("--open", "open_", is_flag=True, help="Say who answered. Such rounds are unblinded and never rated.")
+@click.option("--resume", is_flag=True, help="Go on with the queues of which something is left.")
+@click.option("--queues", is_flag=True, help="List the queues.")
+@click.option("--drop", type=int, metavar="QUEUE", help="Call a queue off. What was played stays.")
 @click.argument("prompt", required=False)
 @places
-def run(models: tuple[str, ...], prompt: str | None, db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
-    """Play rounds without a screen. Judge them later with `arena vote`. PROMPT may be - for stdin."""
-    from arena.cli.headless import RunOptions, run_rounds  # noqa: PLC0415
+def run(
+    models: tuple[str, ...],
+    prompt: str | None,
+    resume: bool,  # noqa: FBT001
+    queues: bool,  # noqa: FBT001
+    drop: int | None,
+    db: Path | None,
+    config: Path | None,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Play rounds without a screen. Judge them later with `arena vote`. PROMPT may be - for stdin.
 
+    Several rounds make a queue: it survives a crash or a reboot, and `arena run --resume` goes on with it.
+    """
+    from arena.cli import headless  # noqa: PLC0415
+    from arena.cli import queues as shown  # noqa: PLC0415
+
+    wanted = headless.RunOptions(**options)
     with opened(db, config) as arena:
-        run_rounds(arena, models, prompt, RunOptions(**options), print_json, click.echo, narrate)
+        if drop is not None:
+            narrate(f"{counted(arena.series.end(drop).result(), 'round')} called off.")
+        elif queues and wanted.as_json:
+            print_json(shown.as_json(arena))
+        elif queues:
+            click.echo(shown.listing(arena))
+        elif resume:
+            headless.resume_queues(arena, wanted, print_json, click.echo, narrate)
+        else:
+            headless.run_rounds(arena, models, prompt, wanted, print_json, click.echo, narrate)
 
 
 @main_group.command()
 @click.option(
     "--verdict", nargs=2, metavar="ROUND VERDICT", help="Vote without the screen: a, b, c, tie, bad, skip, or b>a=c."
 )
+@click.option("--clearly", is_flag=True, help="With --verdict: the best is clearly better.")
+@click.option("--note", default="", metavar="TEXT", help="With --verdict: a note on the vote.")
 @click.option("--json", "as_json", is_flag=True, help="The revealed round as JSON.")
 @places
-def vote(verdict: tuple[str, str] | None, as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
-    """Judge waiting rounds, blind."""
+def vote(
+    verdict: tuple[str, str] | None,
+    clearly: bool,  # noqa: FBT001
+    note: str,
+    as_json: bool,  # noqa: FBT001
+    db: Path | None,
+    config: Path | None,
+) -> None:
+    """Judge waiting rounds, blind, in a random order. A queue that is not played yet goes on meanwhile."""
     from arena.cli import rounds  # noqa: PLC0415
 
     with opened(db, config) as arena:
         if verdict is None:
-            if not arena.waiting(1).result():
+            if not arena.waiting(1).result() and not any(queue.left for queue in arena.series.states().result()):
                 raise ArenaError("No round waits for a vote.", "Play some with `arena run`.")
             show_ui(arena, judge=True)
             return
         from arena.cli.headless import cast  # noqa: PLC0415
 
-        record = cast(arena, *verdict)
+        record = cast(arena, *verdict, note, clearly=clearly)
         if as_json:
             print_json(rounds.as_json(record))
             return

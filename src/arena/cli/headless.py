@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle, islice
 from pathlib import Path
 
 from arena.cli.models import contestants
+from arena.cli.queues import Show, play_queue, resume
 from arena.cli.rounds import as_json, as_text
 from arena.core.errors import ArenaError, UsageError
 from arena.core.models import ModelInfo
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
-from arena.core.rounds import LABELS, Pace, RoundState, RoundView, Schedule, SealedRound
+from arena.core.rounds import LABELS, Pace, Played, RoundState, Schedule, SealedRound
 from arena.core.text import storable
-from arena.core.votes import Verdict
+from arena.core.votes import Strength, Verdict
+from arena.series import Order
 from arena.wiring import Arena
+
+Print = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The options of `arena run`."""
+    """The options of `arena run` that say what is played."""
 
     pack: str | None = None
     file: Path | None = None
     rounds: int | None = None
     schedule: str | None = None
+    pace: str | None = None
     as_json: bool = False
     open_: bool = False
+    again: bool = False
 
 
 def run_rounds(
@@ -38,63 +43,103 @@ def run_rounds(
     prompt: str | None,
     options: RunOptions,
     print_json: Callable[[object], None],
-    echo: Callable[[str], None],
-    narrate: Callable[[str], None],
+    echo: Print,
+    narrate: Print,
 ) -> None:
     """Play the rounds and print each when it is done. Raises ArenaError when one of them can't be voted on."""
-    asked = list(_prompts(arena, prompt, options))
+    asked = _prompts(arena, prompt, options)
     infos = _contestants(arena, models)
-    if twins := arena.twins(infos):
+    if twins := arena.table.twins(infos):
         narrate(twins)
-    seats = len(models) if 2 <= len(models) <= len(LABELS) else arena.settings.seats
-    schedule = Schedule(options.schedule) if options.schedule else None
     # Whoever reads the JSON sees the metrics before the vote, so the round is stored as speed_visible.
-    pace = Pace.LIVE if options.as_json else Pace.WHOLE
-    void = 0
-    for number, question in enumerate(asked, 1):
-        if len(asked) > 1:
-            narrate(f"Round {number} of {len(asked)}")
-        chosen, propensity = arena.choose(infos, seats).result()
-        view = arena.deal(
-            question, chosen, pace=pace, schedule=schedule, blind=not options.open_, propensity=propensity
-        ).result()
-        played = arena.play(view.id, lambda _: None).result()
-        # A void round has nothing to seal, and the user wants to know what went wrong.
-        void_now = played.state is RoundState.VOID
-        found = arena.reveal(view.id).result() if void_now else arena.look(view.id).result()
-        void += void_now
+    pace = Pace.LIVE if options.as_json else Pace(options.pace or Pace.WHOLE)
+    order = Order(
+        prompts=tuple(asked),
+        infos=tuple(infos),
+        rounds=options.rounds or len(asked),
+        seats=len(models) if 2 <= len(models) <= len(LABELS) else arena.settings.seats,
+        title=f"pack {options.pack}" if options.pack else asked[0].text[:60],
+        pace=pace,
+        schedule=Schedule(options.schedule) if options.schedule else None,
+        blind=not options.open_,
+        again=options.again or not options.pack,
+    )
+
+    show = _printer(options, print_json, echo)
+    if order.rounds == 1:
+        void = _play_one(arena, order, show)
+    else:
+        queue = arena.series.plan(order).result()
+        if queue.rounds < order.rounds:
+            narrate(f"Only {queue.rounds} of {order.rounds} rounds put a prompt to models that have not had it yet.")
+        void = play_queue(arena, queue, show, narrate)
+    _say_how_to_go_on(narrate, void, order.rounds, blind=order.blind)
+
+
+def resume_queues(
+    arena: Arena, options: RunOptions, print_json: Callable[[object], None], echo: Print, narrate: Print
+) -> None:
+    """Go on with every queue that has rounds left. Raises ArenaError."""
+    _say_how_to_go_on(narrate, *resume(arena, _printer(options, print_json, echo), narrate), blind=True)
+
+
+def _printer(options: RunOptions, print_json: Callable[[object], None], echo: Print) -> Show:
+    """What prints a round when it is over."""
+
+    def show(found: RoundRecord | SealedRound, played: Played | None) -> None:
+        # Of a queue that was made for reading answers the figures stay sealed, whoever goes on with it.
+        seen = played is not None and (not isinstance(found, SealedRound) or found.view.pace is Pace.LIVE)
         if options.as_json:
-            print_json(as_json(found, played.answers))
+            print_json(as_json(found, played.answers if played and seen else ()))
         else:
             echo(as_text(found))
-    if not options.open_ and void < len(asked):
+
+    return show
+
+
+def _say_how_to_go_on(narrate: Print, void: int, rounds: int, *, blind: bool) -> None:
+    """Raises ArenaError where rounds can't be voted on."""
+    if blind and void < rounds:
         narrate("Judge with `arena vote`, or `arena vote --verdict ROUND a`.")
     if void:
-        raise ArenaError(f"{void} of {len(asked)} rounds can't be voted on: a seat failed.", "`arena doctor` may help.")
+        raise ArenaError(f"{void} of {rounds} rounds can't be voted on: a seat failed.", "`arena doctor` may help.")
 
 
-def cast(arena: Arena, round_id: str, verdict: str) -> RoundRecord:
+def _play_one(arena: Arena, order: Order, show: Show) -> int:
+    """One round, not queued. Returns 1 when it can't be voted on."""
+    chosen, propensity = arena.table.choose(order.infos, order.seats).result()
+    view = arena.table.deal(
+        order.prompts[0], chosen, pace=order.pace, schedule=order.schedule, blind=order.blind, propensity=propensity
+    ).result()
+    played = arena.table.play(view.id, lambda _: None).result()
+    void = played.state is RoundState.VOID
+    # A void round has nothing to seal, and the user wants to know what went wrong.
+    show(arena.reveal(view.id).result() if void else arena.look(view.id).result(), played)
+    return int(void)
+
+
+def cast(arena: Arena, round_id: str, verdict: str, note: str = "", *, clearly: bool = False) -> RoundRecord:
     """Vote and open the envelope. Raises ArenaError, UsageError."""
     found = arena.look(round_id).result()
-    view = found.view if isinstance(found, SealedRound) else RoundView.of(found.round)
-    return arena.cast(view.id, Verdict.parse(verdict, len(view.labels))).result()
+    key = found.view.id if isinstance(found, SealedRound) else found.round.id
+    seats = [answer.seat for answer in found.answers if answer.there]
+    strength = Strength.CLEARLY if clearly else None
+    return arena.cast(key, Verdict.parse(verdict, seats), note=note, strength=strength).result()
 
 
-def _prompts(arena: Arena, prompt: str | None, options: RunOptions) -> Iterator[Prompt]:
+def _prompts(arena: Arena, prompt: str | None, options: RunOptions) -> list[Prompt]:
     given = [name for name, value in (("PROMPT", prompt), ("--pack", options.pack), ("--file", options.file)) if value]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
     if options.pack:
-        pool = list(arena.pack(options.pack).prompts)
-    elif options.file:
-        pool = [Prompt(_read(options.file))]
-    elif prompt == "-":
-        pool = [Prompt(storable(sys.stdin.read() if sys.stdin else ""))]
-    elif prompt:
-        pool = [Prompt(storable(prompt))]
-    else:
-        raise UsageError("There is no prompt.", "Write it in quotes, or use --pack NAME, --file F, or - for stdin.")
-    return islice(cycle(pool), options.rounds or len(pool))
+        return list(arena.pack(options.pack).prompts)
+    if options.file:
+        return [Prompt(_read(options.file))]
+    if prompt == "-":
+        return [Prompt(storable(sys.stdin.read() if sys.stdin else ""))]
+    if prompt:
+        return [Prompt(storable(prompt))]
+    raise UsageError("There is no prompt.", "Write it in quotes, or use --pack NAME, --file F, or - for stdin.")
 
 
 def _read(path: Path) -> str:

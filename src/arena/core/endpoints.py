@@ -44,13 +44,17 @@ class Endpoint:
     def local(self) -> bool:
         """Whether it is on this machine, by its address."""
         try:
-            host = urlsplit(self.url).hostname or ""
-        except ValueError:  # half an IPv6 address
-            return False
-        try:
-            return ipaddress.ip_address(host).is_loopback
+            return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+            return self.host == "localhost" or self.host.endswith(".localhost")
+
+    @property
+    def host(self) -> str:
+        """The name or number of its machine; '' where its address can't be read."""
+        try:
+            return urlsplit(self.url).hostname or ""
+        except ValueError:  # half an IPv6 address
+            return ""
 
     @property
     def shown_url(self) -> str:

@@ -170,6 +170,17 @@ class Contestant:
             thinking=variant.thinking or "default",
         )
 
+    @property
+    def variant(self) -> Variant:
+        """What makes its model this contestant again: everything that can be said, whatever a round has by itself."""
+        return Variant(
+            context=self.context or None,
+            kv_type=self.kv_type or None,
+            thinking=None if self.thinking == "default" else self.thinking,
+            system=self.system or None,
+            samplers=self.sampler,
+        )
+
     def sampling(self, base: Sampling) -> Sampling:
         """How this contestant is sampled in a round that samples by `base`."""
         values: dict[str, Any] = {name: value for name, value in self.sampler if name in SAMPLERS}

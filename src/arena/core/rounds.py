@@ -109,7 +109,7 @@ class Round:
         return len({seat.contestant.fingerprint for seat in self.seats}) == 1
 
     def sampling_at(self, seat: Seat) -> Sampling:
-        """How the contestant on that seat is sampled. The seed is the round's, but two of one kind must not say the same."""
+        """How the contestant on that seat is sampled: by the round's seed, but two of a kind must not say the same."""
         before = [other.contestant.fingerprint for other in self.seats[: seat.index]]
         sampling = seat.contestant.sampling(self.sampling)
         return replace(sampling, seed=sampling.seed + before.count(seat.contestant.fingerprint))

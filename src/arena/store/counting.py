@@ -31,7 +31,7 @@ UNRATED_FLAGS = frozenset({"named"})
 """Flags that keep a judged round out of the rating by default.
 
 `named` says that an answer told its model's name. A seat that broke off did not lose an argument: it is left out, and
-the vote is one between the others. An empty or a truncated answer is the model's own doing: it counts, and stays marked.
+the vote is one between the others. An empty or a truncated answer is the model's own doing: it counts, stays marked.
 """
 
 _JUDGED = """

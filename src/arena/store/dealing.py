@@ -38,7 +38,7 @@ SELECT queues.id, queues.title, queues.created_at, queues.ended_at IS NOT NULL A
     sum(rounds.state = 'ready') AS ready,
     sum(rounds.state = 'void') AS void
 FROM queues JOIN rounds ON rounds.queue = queues.id
-GROUP BY queues.id ORDER BY queues.id DESC LIMIT :limit
+GROUP BY queues.id ORDER BY queues.id
 """
 
 
@@ -94,9 +94,16 @@ class LedgerDealing(LedgerLoads):
                 self._insert_round(db, round_, infos, queue)
         return int(queue or 0)
 
-    def queues(self, limit: int = 50) -> list[QueueState]:
-        """The queues, the newest first."""
-        found = self._connection.rows(_QUEUES, limit=limit)
+    def queue(self, queue: int) -> QueueState:
+        """How far a queue is. Raises ArenaError when there is none of that number."""
+        for state in self.queues():
+            if state.id == queue:
+                return state
+        raise ArenaError(f"There is no queue {queue}.", "`arena run --queues` lists them.")
+
+    def queues(self) -> list[QueueState]:
+        """All queues, the oldest first."""
+        found = self._connection.rows(_QUEUES)
         return [QueueState(**dict(row) | {"ended": bool(row["ended"])}) for row in found]
 
     def take_planned(self, queue: int) -> Round | None:
@@ -137,9 +144,8 @@ class LedgerDealing(LedgerLoads):
         Raises ArenaError when there is no such queue.
         """
         with self._connection.writing() as db:
-            ended = "UPDATE queues SET ended_at = coalesce(ended_at, ?) WHERE id = ?"
-            if not db.execute(ended, [rows.now(), queue]).rowcount:
-                raise ArenaError(f"There is no queue {queue}.", "`arena run --queues` lists them.")
+            self.queue(queue)
+            db.execute("UPDATE queues SET ended_at = coalesce(ended_at, ?) WHERE id = ?", [rows.now(), queue])
             waiting = "SELECT id FROM rounds WHERE queue = ? AND state = 'planned'"
             db.execute(f"DELETE FROM seats WHERE round IN ({waiting})", [queue])  # noqa: S608 - no value in it
             return db.execute("DELETE FROM rounds WHERE queue = ? AND state = 'planned'", [queue]).rowcount

@@ -216,7 +216,7 @@ class SqliteLedger(LedgerDealing):
             self._connection.insert("choices", rows.choice_row(round_id, verdict, voter))
 
     def annotate(self, round_id: str, note: str) -> None:
-        """Write a note on the newest vote of a round, in place of the one that it has. Raises ArenaError without one."""
+        """Write a note on the newest vote of a round, in place of the one it has. Raises ArenaError without a vote."""
         with self._connection.writing() as db:
             found = self._standing(self._exactly(round_id)["id"])
             if not found:

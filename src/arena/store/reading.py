@@ -133,6 +133,13 @@ class LedgerReader:
             )
         return record
 
+    def as_far_as_open(self, round_id: str) -> RoundRecord | SealedRound:
+        """A past round: whole when its names are out, else sealed. Raises ArenaError as `round` does."""
+        try:
+            return self.revealed(round_id)
+        except SealedError:
+            return self.sealed(round_id)
+
     def view(self, round_id: str) -> RoundView:
         """A round as a screen may know it before the vote. Raises ArenaError as `round` does."""
         with self._connection.reading():

@@ -11,6 +11,8 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 _COMMANDS = (
     ("Models", "Choose the contestants", "screen.models"),
     ("Leaderboard", "Standings from your votes, and the hardware", "screen.board"),
+    ("Prompt packs", "Take a prompt, or have a pack played while you judge", "screen.prompts"),
+    ("Pace", "How answers are shown: even, live, whole", "screen.pace"),
     ("History", "Every round you played", "screen.history"),
     ("Judge waiting rounds", "Vote on rounds that were played without a screen", "screen.waiting"),
     ("New prompt", "Start a new round", "screen.ask_again"),

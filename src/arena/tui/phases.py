@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum
 
 from textual.binding import Binding, BindingType
 
 
-class Phase(IntEnum):
-    """What the user is doing."""
+class Phase(Enum):
+    """What the user is doing. The value is the step of the phase bar: ask, read, vote, reveal."""
 
-    ASKING = 0
-    ANSWERING = 1
-    VOTING = 2
-    REVEALED = 3
+    ASKING = "asking", 0
+    ANSWERING = "answering", 1
+    VOTING = "voting", 2
+    FOLLOWING = "following", 2
+    """Writing a further turn for the same sealed contestants."""
+    VOTED = "voted", 2
+    """The vote is on the disk, and can be taken back until the names come out."""
+    REVEALED = "revealed", 3
+
+    @property
+    def css(self) -> str:
+        """The class of the screen in this phase."""
+        return f"-{self.value[0]}"
+
+    @property
+    def step(self) -> int:
+        """Where it stands in the phase bar."""
+        return self.value[1]
 
 
-BLIND = frozenset({Phase.ANSWERING, Phase.VOTING})
+BLIND = frozenset({Phase.ANSWERING, Phase.VOTING, Phase.FOLLOWING, Phase.VOTED})
 """Nothing that could tell a contestant may be on the screen."""
 _FREE = frozenset(Phase) - BLIND
 _SHOWN = frozenset(Phase) - {Phase.ASKING}
+_JUDGING = frozenset({Phase.VOTING, Phase.REVEALED})
 
 ALLOWED: dict[str, frozenset[Phase]] = {
     "ask_again": frozenset({Phase.REVEALED}),
     "same_again": frozenset({Phase.REVEALED}),
+    "note": frozenset({Phase.REVEALED}),
     "prompt": frozenset({Phase.ASKING}),
+    "pace": frozenset({Phase.ASKING}),
+    "prompts": _FREE,
     "models": _FREE,
     "board": _FREE,
     "history": _FREE,
     "waiting": _FREE,
     "show_all": frozenset({Phase.ANSWERING}),
-    "stop": frozenset({Phase.ANSWERING}),
-    "pick": frozenset({Phase.VOTING}),
+    "stop": frozenset({Phase.ANSWERING, Phase.FOLLOWING}),
+    "pick": _JUDGING,
+    "clearly": frozenset({Phase.VOTING}),
+    "level": frozenset({Phase.VOTING}),
+    "tie": _JUDGING,
     "vote": frozenset({Phase.VOTING}),
+    "further": frozenset({Phase.VOTING}),
+    "reroll": frozenset({Phase.VOTING}),
     "peek": frozenset({Phase.VOTING}),
+    "reveal": frozenset({Phase.VOTED}),
+    "take_back": frozenset({Phase.VOTED}),
     "zoom": _SHOWN,
     "pane": _SHOWN,
 }
@@ -43,17 +68,28 @@ KEYS: list[BindingType] = [
     Binding("a", "pick('a')", "A", id="vote.a"),
     Binding("b", "pick('b')", "B", id="vote.b"),
     Binding("c", "pick('c')", "C", id="vote.c"),
-    Binding("t", "vote('equal')", "Tie", id="vote.tie"),
+    Binding("A", "clearly('a')", "A is clearly better", show=False, id="vote.clearly_a"),
+    Binding("B", "clearly('b')", "B is clearly better", show=False, id="vote.clearly_b"),
+    Binding("C", "clearly('c')", "C is clearly better", show=False, id="vote.clearly_c"),
+    Binding("equals_sign", "level", "As good as the next", show=False, id="vote.level"),
+    Binding("t", "tie", "Tie", id="vote.tie"),
     Binding("x", "vote('all_bad')", "Bad", tooltip="None of the answers is any good", id="vote.bad"),
     Binding("s", "vote('skip')", "Skip", tooltip="No verdict on this round", id="vote.skip"),
     Binding("enter", "vote('accept')", "Best only", show=False, id="vote.accept"),
     Binding("backspace", "vote('take_back')", "Take back", show=False, id="vote.take_back"),
+    Binding("f", "further", "Follow up", tooltip="Ask them one more thing before you vote", id="vote.further"),
+    Binding("R", "reroll", "Re-roll", tooltip="New answers from the same sealed models", show=False, id="vote.reroll"),
     Binding("P", "peek", "Peek", tooltip="Reveal without a vote: the round is never rated", show=False, id="vote.peek"),
+    Binding("enter,space", "reveal", "Reveal", id="vote.reveal"),
+    Binding("u", "take_back", "Undo", tooltip="Take the vote back; the names are not out yet", id="vote.undo"),
     Binding("space", "show_all", "Show all", tooltip="Do not wait for the even pace", id="round.show_all"),
     Binding("escape", "stop", "Stop", tooltip="Call the round off", id="round.stop"),
-    Binding("n,enter", "ask_again", "New prompt", id="round.new"),
+    Binding("n,enter", "ask_again", "Next", id="round.new"),
     Binding("r", "same_again", "Again", tooltip="The same prompt in a new round", id="round.again"),
+    Binding("o", "note", "Note", tooltip="Write a note on your vote", id="round.note"),
     Binding("i", "prompt", "Prompt", tooltip="Back into the box", id="go.prompt"),
+    Binding("e", "pace", "Pace", tooltip="How answers are shown: even, live, whole", show=False, id="round.pace"),
+    Binding("p", "prompts", "Packs", tooltip="Prompt packs: take one prompt, or play a pack", id="go.prompts"),
     Binding("m", "models", "Models", tooltip="Choose the contestants", id="go.models"),
     Binding("w", "waiting", "Waiting", tooltip="Judge rounds played without a screen", show=False, id="go.waiting"),
     Binding("l", "board", "Leaderboard", id="go.board"),

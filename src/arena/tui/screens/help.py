@@ -17,6 +17,8 @@ _SECTIONS = (
         (
             ("Enter", "ask all contestants the same thing"),
             ("Tab", "an example prompt, in the empty box"),
+            ("p", "prompt packs: take one prompt, or have a pack played while you judge"),
+            ("e", "the pace: even, live, or whole"),
             ("Ctrl+J", "a new line in the prompt"),
             ("Esc", "leave the box: the single keys below work then; i goes back"),
             ("space", "show complete answers at once"),
@@ -26,9 +28,13 @@ _SECTIONS = (
     (
         "The vote",
         (
-            ("a b c", "the best; of three: letters in order, Enter after the first for 'best only'"),
+            ("a b c", "the best; of three: letters in order, = between equals, Enter for 'best only'"),
+            ("A B C", "the best, and clearly so"),
             ("t  x  s", "tie; none is any good; skip"),
+            ("f  R", "one more turn with the same sealed models; new answers from them"),
+            ("u", "take the vote back, until the names come out"),
             ("P", "peek: reveal without a vote. The round is never rated"),
+            ("a b c t  o", "after the reveal: which would you use, knowing this? A note on the vote"),
         ),
     ),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -15,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Static
 
-from arena.core.text import clean
+from arena.core.text import clean, clean_line
 from arena.tui.widgets.markdown_lines import MarkdownLines
 
 
@@ -38,14 +39,16 @@ class AnswerText(ScrollView, can_focus=True):
     def __init__(self) -> None:
         """An empty answer."""
         super().__init__()
-        self._source = ""
+        self._turns = [("", "")]
         self._lines: MarkdownLines | None = None
+        self._begins = 0
+        """The line at which the last turn begins."""
         self._follows = True
 
     @property
     def text(self) -> str:
-        """The whole text, cleaned."""
-        return self._source
+        """What was said in the last turn, cleaned."""
+        return self._turns[-1][1]
 
     @property
     def hidden_below(self) -> bool:
@@ -54,14 +57,31 @@ class AnswerText(ScrollView, can_focus=True):
 
     def clear(self) -> None:
         """Empty the pane."""
-        self._source, self._lines, self._follows = "", None, True
+        self._turns, self._lines, self._begins, self._follows = [("", "")], None, 0, True
         self._fit()
         self.refresh()
+
+    def divide(self, question: str) -> None:
+        """Begin a further turn below a rule with what was asked; it is cleaned here."""
+        title = clean_line(question, 200)
+        lines = self._laid_out()
+        self._turns.append((title, ""))
+        self._begins = lines.divide(title)
+        self._follows = True
+        self._fit()
+        self.to_the_turn()
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def to_the_turn(self) -> None:
+        """Scroll to where the last turn begins."""
+        self.scroll_to(y=self._begins, animate=False, immediate=True, force=True)
 
     def append(self, text: str) -> None:
         """Add raw text of a model; it is cleaned here."""
         text = clean(text)
-        self._source += text
+        question, said = self._turns[-1]
+        self._turns[-1] = question, said + text
         first = self._laid_out().feed(text)
         self._fit()
         if self._follows:
@@ -69,9 +89,10 @@ class AnswerText(ScrollView, can_focus=True):
         self.refresh_lines(first, max(1, self.virtual_size.height - first))
         self.post_message(self.Moved())
 
-    def replace(self, text: str) -> None:
-        """Show this raw text instead, from where the reader is; it is cleaned here."""
-        self._source = clean(text)
+    def replace(self, texts: Sequence[str]) -> None:
+        """Show these raw texts instead, one a turn, from where the reader is; they are cleaned here."""
+        questions = (question for question, _ in self._turns)
+        self._turns = [(question, clean(text)) for question, text in zip(questions, texts, strict=True)]
         self._relay()
         self.post_message(self.Moved())
 
@@ -83,14 +104,14 @@ class AnswerText(ScrollView, can_focus=True):
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again at the new width."""
-        if self._source and event.size.width:
+        if event.size.width and any(said for _, said in self._turns):
             self._relay()
         self.post_message(self.Moved())
 
     def notify_style_update(self) -> None:
         """Colours are part of the laid-out lines: lay them out again with the new ones."""
         super().notify_style_update()
-        if self._source:
+        if any(said for _, said in self._turns):
             self._relay()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
@@ -109,8 +130,11 @@ class AnswerText(ScrollView, can_focus=True):
     def _laid_out(self) -> MarkdownLines:
         if self._lines is None:
             self._lines = MarkdownLines(self.size.width, self.rich_style)
-            if self._source:
-                self._lines.feed(self._source)
+            for question, said in self._turns:
+                if question:
+                    self._begins = self._lines.divide(question)
+                if said:
+                    self._lines.feed(said)
         return self._lines
 
     def _fit(self) -> None:
@@ -152,6 +176,10 @@ class AnswerPane(Vertical):
         """Put a sentence of arena's own below the answer, such as why it failed."""
         self.add_class("-told")
         self.query_one(".pane-footer", Static).update(Content(sentence))
+
+    def clear_told(self) -> None:
+        """Take that sentence away."""
+        self.remove_class("-told")
 
     def on_answer_text_moved(self) -> None:
         """Keep the mark for hidden lines right."""

@@ -111,6 +111,18 @@ class MarkdownLines:
             self._open = self._render(self._open_source) if self._open_source.strip() else []
         return first_changed
 
+    def divide(self, title: str) -> int:
+        """Close whatever is open, and begin anew below a rule with a title. Returns the line of the rule."""
+        self._closed += self._open
+        self._open, self._open_source, self._fence_lines = [], "", 0
+        if self._closed:
+            self._closed.append(Strip([]))
+        rule, strong = self._style + Style(dim=True), self._style + Style(bold=True)
+        told = Strip([Segment("── ", rule), Segment(title, strong)]).crop(0, self._console.width)
+        at = len(self._closed)
+        self._closed += [told, Strip([])]
+        return at
+
     def _in_fence(self) -> bool:
         return bool(_FENCE_OPENS.match(self._open_source)) and not _FENCE_CLOSES.search(self._open_source)
 

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.ports import RoundRecord
+from arena.core.rounds import SealedRound
 from arena.tui.revealing import figures, name_line
 from arena.tui.widgets.answer_pane import AnswerPane
 
@@ -51,6 +52,21 @@ class PaneRow(Vertical):
             for seat, text in released:
                 panes[seat].answer.append(text)
 
+    def divide(self, question: str) -> None:
+        """Begin a further turn in every pane."""
+        for pane in self.panes:
+            pane.clear_told()
+            pane.answer.divide(question)
+
+    def show(self, found: SealedRound | RoundRecord) -> None:
+        """Put everything that was said into the panes, turn by turn."""
+        question = found.view.prompt.text if isinstance(found, SealedRound) else found.round.prompt.text
+        questions = [*(turn.question for turn in found.earlier), question]
+        for turn, following in zip(found.earlier, questions[1:], strict=True):
+            self.append((answer.seat, answer.text) for answer in turn.answers)
+            self.divide(following)
+        self.append((answer.seat, answer.text) for answer in found.answers)
+
     def reveal(self, record: RoundRecord) -> None:
         """Open the envelope: who sat where, how fast, and who was preferred."""
         answers = {answer.seat: answer for answer in record.answers}
@@ -59,7 +75,8 @@ class PaneRow(Vertical):
             won = seat.index in winners and len(winners) < len(record.round.seats)
             pane.reveal(name_line(name, seat.contestant, won=won), figures(answers.get(seat.index)))
             if "named" in record.flags and seat.index in answers:  # what was masked is said now
-                pane.answer.replace(answers[seat.index].text)
+                turns = [{answer.seat: answer.text for answer in turn.answers} for turn in record.earlier]
+                pane.answer.replace([*(turn.get(seat.index, "") for turn in turns), answers[seat.index].text])
         if len(winners) == 1:  # where one pane is seen at a time, that one
             self._current = winners[0]
             self.line_up()
@@ -68,7 +85,7 @@ class PaneRow(Vertical):
         """Show where the answers begin, unless the user has gone somewhere else in one."""
         for pane in self.panes:
             if not pane.answer.hidden_below:
-                pane.answer.scroll_home(animate=False, immediate=True)
+                pane.answer.to_the_turn()
 
     def zoom(self) -> None:
         """Show one pane over the whole width, or all again."""

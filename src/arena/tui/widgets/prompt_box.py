@@ -28,6 +28,9 @@ class PromptBox(TextArea):
             super().__init__()
             self.text = text
 
+    class Left(Message):
+        """The user wants the single keys."""
+
     class ExampleWanted(Message):
         """The box is empty and the user wants an idea."""
 
@@ -82,3 +85,4 @@ class PromptBox(TextArea):
     def action_leave(self) -> None:
         """Give the focus away."""
         self.screen.set_focus(None)
+        self.post_message(self.Left())

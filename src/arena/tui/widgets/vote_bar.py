@@ -1,13 +1,15 @@
-"""One key for a verdict on two answers; for three, the letters in order of preference."""
+"""One key for a verdict on two answers; for three, the letters in order of preference, `=` between equals."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
 from arena.core.rounds import LABELS
-from arena.core.votes import Kind, Verdict
+from arena.core.votes import Kind, Strength, Verdict
 
 
 class VoteBar(Static):
@@ -16,68 +18,97 @@ class VoteBar(Static):
     class Cast(Message):
         """The verdict is complete."""
 
-        def __init__(self, verdict: Verdict) -> None:
-            """`verdict` over the seats that are shown."""
+        def __init__(self, verdict: Verdict, strength: Strength | None) -> None:
+            """`verdict` over the seats that can be judged; `strength` None: not said."""
             super().__init__()
             self.verdict = verdict
+            self.strength = strength
 
     def __init__(self) -> None:
         """A bar for two answers."""
         super().__init__(markup=False, id="vote-bar")
-        self._seats = 2
-        self._ranking: list[int] = []
+        self._seats: tuple[int, ...] = (0, 1)
+        self._groups: list[list[int]] = []
+        self._joins = False
+        """Whether the next letter is as good as the last one."""
+        self._strength: Strength | None = None
 
-    def ask(self, seats: int) -> None:
-        """Begin to ask for a verdict over so many answers."""
-        self._seats, self._ranking = seats, []
+    @property
+    def seats(self) -> tuple[int, ...]:
+        """Those that can be judged."""
+        return self._seats
+
+    def ask(self, seats: Sequence[int]) -> None:
+        """Begin to ask for a verdict over these seats."""
+        self._seats, self._groups, self._joins, self._strength = tuple(seats), [], False, None
         self._draw()
 
-    def pick(self, letter: str) -> None:
+    def pick(self, letter: str, strength: Strength | None = None) -> None:
         """The user names the best answer, or the next best one of three."""
         seat = LABELS.lower().index(letter)
-        if seat >= self._seats or seat in self._ranking:
+        if seat not in self._seats or seat in self._named:
             return
-        self._ranking.append(seat)
-        if len(self._ranking) == self._seats - 1:
-            self._ranking.append(next(other for other in range(self._seats) if other not in self._ranking))
-            self._cast_ranking(self._ranking)
+        self._strength = strength or self._strength
+        if self._joins:
+            self._groups[-1].append(seat)
         else:
+            self._groups.append([seat])
+        self._joins = False
+        rest = [other for other in self._seats if other not in self._named]
+        if len(rest) > 1:
+            self._draw()
+        elif len(self._seats) == 2:
+            self._cast([[seat]])  # of two, the winner alone says it all
+        else:
+            self._cast([*self._groups, rest] if rest else self._groups)
+
+    def level(self) -> None:
+        """The next letter is as good as the last one."""
+        if self._groups and len(self._seats) > 2:
+            self._joins = not self._joins
             self._draw()
 
     def accept(self) -> None:
-        """The best one of three is enough."""
-        if self._ranking:
-            self._cast_ranking(self._ranking)
+        """The best one of three is enough; what is left out stands below it, unordered."""
+        if self._groups:
+            self._cast(self._groups)
 
     def take_back(self) -> None:
         """Forget the last letter."""
-        if self._ranking:
-            self._ranking.pop()
-            self._draw()
+        if self._joins:
+            self._joins = False
+        elif self._groups:
+            self._groups[-1].pop()
+            self._groups = [group for group in self._groups if group]
+        self._draw()
 
     def equal(self) -> None:
         """All are equally good."""
-        self.post_message(self.Cast(Verdict(Kind.RANKING, (tuple(range(self._seats)),))))
+        self._cast([list(self._seats)])
 
     def all_bad(self) -> None:
         """None is any good."""
-        self.post_message(self.Cast(Verdict(Kind.ALL_BAD)))
+        self.post_message(self.Cast(Verdict(Kind.ALL_BAD), None))
 
     def skip(self) -> None:
         """No verdict on this round."""
-        self.post_message(self.Cast(Verdict(Kind.SKIP)))
+        self.post_message(self.Cast(Verdict(Kind.SKIP), None))
 
-    def _cast_ranking(self, order: list[int]) -> None:
-        # Of two, the winner alone says it all; of three, what is left out stands below unordered.
-        named = order[:1] if self._seats == 2 else order
-        self.post_message(self.Cast(Verdict(Kind.RANKING, tuple((seat,) for seat in named))))
+    @property
+    def _named(self) -> list[int]:
+        return [seat for group in self._groups for seat in group]
+
+    def _cast(self, groups: list[list[int]]) -> None:
+        ranking = tuple(tuple(sorted(group)) for group in groups)
+        self.post_message(self.Cast(Verdict(Kind.RANKING, ranking), self._strength if len(ranking[0]) == 1 else None))
 
     def _draw(self) -> None:
-        if self._ranking:
-            order = " > ".join(LABELS[seat] for seat in self._ranking)
-            question, hint = f"{order} > …", "enter: only the best, backspace: take back"
-        elif self._seats == 2:
-            question, hint = "Which is better?", "Names and speeds come after the vote."
+        if self._groups:
+            order = " > ".join(" = ".join(LABELS[seat] for seat in group) for group in self._groups)
+            question = f"{order} {'=' if self._joins else '>'} …"
+            hint = "=: as good, enter: only the best, backspace: take back"
+        elif len(self._seats) == 2:
+            question, hint = "Which is better?", "Capital: clearly better. Names and speeds come after the vote."
         else:
             question, hint = "Which is best?", "Letters, best first. Names and speeds come after the vote."
         self.update(Content.assemble((question, "bold $accent"), (f"   {hint}", "$text-muted")))

@@ -7,8 +7,14 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets import Static
 
-from arena.core.rounds import LABELS
+from arena.core.rounds import LABELS, Pace
 from arena.core.text import clean_line, clean_name
+
+_PACES = {
+    Pace.EVEN: "They are shown at one pace, that of the slowest: speed would tell who is who.",
+    Pace.LIVE: "Pace live: answers are shown as they come. Speed may tell who is who.",
+    Pace.WHOLE: "Pace whole: answers are shown together, once all are complete.",
+}
 
 
 class Welcome(Static):
@@ -22,8 +28,8 @@ class Welcome(Static):
         """Say why nobody can play."""
         self.update(Content.styled(clean_line(fault, 400), "$warning"))
 
-    def show(self, names: Sequence[str], seats: int) -> None:
-        """Say who may play, `seats` of them in each round."""
+    def show(self, names: Sequence[str], seats: int, pace: Pace) -> None:
+        """Say who may play, `seats` of them in each round, and how their answers are shown."""
         lines = [Content.styled("A blind round on your own machine", "bold"), Content("")]
         if len(names) < 2:
             lines.append(Content.styled("Choose at least two models: Esc, then m.", "$warning"))
@@ -34,6 +40,7 @@ class Welcome(Static):
                 Content(""),
                 Content.styled(f"{drawn} shuffled, as {' and '.join(LABELS[:seats])}.", "$text-muted"),
                 Content.styled("You read, you vote, and only then learn who it was and how fast.", "$text-muted"),
+                Content.styled(_PACES[pace], "$text-muted" if pace is Pace.EVEN else "$warning"),
                 Content(""),
                 Content.assemble(
                     ("Type a prompt and press ", "$text-muted"),

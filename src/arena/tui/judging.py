@@ -1,0 +1,70 @@
+"""Rounds that wait for a vote, in a random order, and the queue that makes more of them while they are read."""
+
+from __future__ import annotations
+
+import random
+from asyncio import wrap_future
+from collections import deque
+
+from arena.core.rounds import SealedRound
+from arena.series import Step
+from arena.wiring import Arena
+
+
+class Judging:
+    """What there is to judge. Belongs to the screen; only `_heard` is filled from the engine's thread."""
+
+    def __init__(self, arena: Arena, rng: random.Random | None = None) -> None:
+        """Nothing is looked up yet."""
+        self._arena = arena
+        self._rng = rng or random.SystemRandom()
+        self._waiting: list[SealedRound] = []
+        self._heard: deque[Step] = deque()
+        self.playing = False
+        """Whether a queue is being played now."""
+        self.to_come = 0
+        """Rounds that are still to be played."""
+
+    @property
+    def waiting(self) -> int:
+        """Rounds that can be judged now."""
+        return len(self._waiting)
+
+    def __bool__(self) -> bool:
+        """Whether there is, or will be, something to judge."""
+        return bool(self._waiting) or self.playing
+
+    async def look(self) -> None:
+        """Look for rounds that wait. Each time in another order: who plays a whole evening would learn the old one."""
+        self._waiting = await wrap_future(self._arena.waiting())
+        self._rng.shuffle(self._waiting)
+
+    async def take(self) -> SealedRound | None:
+        """The next round to judge; None: there is none now."""
+        if not self._waiting:
+            await self.look()
+        return self._waiting.pop() if self._waiting else None
+
+    def forget(self) -> None:
+        """Judge no further."""
+        self._waiting = []
+
+    async def play_queues(self) -> None:
+        """Play everything that queues have left. Raises ArenaError."""
+        if self.playing:
+            return
+        self.playing = True
+        try:
+            for queue in await wrap_future(self._arena.series.states()):
+                if queue.left:
+                    self.to_come = queue.left
+                    await wrap_future(self._arena.series.play(queue.id, self._heard.append))
+        finally:
+            self.playing, self.to_come = False, 0
+
+    def news(self) -> bool:
+        """Whether a round of a queue is over since the last call."""
+        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        if heard:
+            self.to_come = heard[-1].left
+        return bool(heard)

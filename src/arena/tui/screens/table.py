@@ -1,0 +1,318 @@
+"""A round on the screen, from its first token to the open envelope: it streams, is voted on, and is revealed."""
+
+from __future__ import annotations
+
+import time
+from asyncio import wrap_future
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.content import Content
+from textual.reactive import reactive
+from textual.timer import Timer
+from textual.widgets import Static
+
+from arena.core.errors import ArenaError
+from arena.core.ports import RoundRecord
+from arena.core.rounds import LABELS, RoundView, SealedRound
+from arena.core.text import clean_line
+from arena.core.votes import Kind, Strength, Verdict
+from arena.tui.live_round import LiveRound
+from arena.tui.phases import ALLOWED, KEYS, Phase
+from arena.tui.screens.base import ArenaScreen
+from arena.tui.screens.line import LineScreen
+from arena.tui.widgets.pane_row import PaneRow
+from arena.tui.widgets.progress_line import ProgressLine
+from arena.tui.widgets.prompt_box import PromptBox
+from arena.tui.widgets.vote_bar import VoteBar
+from arena.wiring import Arena
+
+REST = 5
+"""A frame is followed by none for so many times as long as it took."""
+
+
+class TableScreen(ArenaScreen):
+    """What is done with a round that was dealt. Who plays, and what is asked, is the business of the screen on top."""
+
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
+
+    phase = reactive(Phase.ASKING, bindings=True)
+
+    def __init__(self, arena: Arena) -> None:
+        """Without a round."""
+        super().__init__(arena)
+        self.live: LiveRound | None = None
+        self.judges = False
+        """Whether the rounds come from the waiting ones."""
+        self._next_frame_ns = 0
+        self._shown_ns = 0
+        self._opening: Timer | None = None
+        """Runs while a vote can be taken back."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key means something now."""
+        if action in ALLOWED and (self.busy or self.phase not in ALLOWED[action]):
+            return False
+        if action in ("pick", "clearly"):
+            return LABELS.lower().index(str(parameters[0])) in self.query_one(VoteBar).seats
+        return not (action == "show_all" and not (self.live and self.live.pacer.generated))
+
+    def enter(self, phase: Phase) -> None:
+        """Go on to a phase."""
+        self.phase = phase
+        for each in Phase:
+            self.set_class(each is phase, each.css)
+
+    def refresh_board(self) -> None:
+        """Votes have changed."""
+
+    # A round comes
+
+    def begin_round(self, view: RoundView) -> None:
+        """Have a dealt round answered."""
+        self.live = LiveRound(view, lambda emit: self.arena.table.play(view.id, emit))
+        self.query_one(PromptBox).clear()
+        self._ask_above(view)
+        self.enter(Phase.ANSWERING)
+
+    async def set_the_table(self, view: RoundView) -> None:
+        """Empty panes for a round."""
+        await self._row.deal(view.labels)
+        self._ask_above(view)
+
+    async def judge(self, waiting: SealedRound) -> None:
+        """Put a round before the user that was played earlier."""
+        self.live = LiveRound(waiting.view, None)
+        await self.set_the_table(waiting.view)
+        self._row.show(waiting)
+        self._start_vote([answer.seat for answer in waiting.answers if answer.there])
+
+    async def go_on(self, before: RoundView, text: str) -> None:
+        """A further turn of the round that waits for its vote."""
+        view = await wrap_future(self.arena.table.deal_further(before.id, text))
+        self._row.divide(text)
+        self.begin_round(view)
+
+    def _ask_above(self, view: RoundView) -> None:
+        question = clean_line(view.prompt.text, 400)
+        self.query_one("#question", Static).update(Content.assemble(("› ", "bold $accent"), question))
+
+    # Answering
+
+    def draw_frame(self) -> None:
+        """One frame for all panes: what has arrived goes through the pacer into the panes."""
+        began_ns = time.monotonic_ns()
+        live = self.live
+        if self.phase is not Phase.ANSWERING or live is None or began_ns < self._next_frame_ns:
+            return
+        ended, was_generated, had_failed = live.ended, live.pacer.generated, set(live.failed)
+        self._row.append(live.frame(began_ns))
+        for seat in live.failed - had_failed:
+            self._row.panes[seat].tell("This seat could not answer. Why is said at the end.")
+        self.query_one(ProgressLine).tell(started=live.pacer.started, generated=live.pacer.generated)
+        if live.pacer.generated is not was_generated:
+            self.refresh_bindings()
+        # Long lists and tables are slow to lay out: painting never takes more than a fifth of the time.
+        self._next_frame_ns = began_ns + REST * (time.monotonic_ns() - began_ns)
+        if ended and live.ended:
+            self._finish(live)
+
+    def _finish(self, live: LiveRound) -> None:
+        """Every answer is complete and shown: ask for the vote, or say why there is none."""
+        if live.judgeable:
+            self._start_vote([seat for seat in range(len(live.view.labels)) if seat not in live.failed])
+            return
+        if live.fault is not None:
+            self.complain(live.fault)
+        self.tell("This round can't be voted on. r plays it again.")
+        self.errand(self._open_envelope(self.arena.reveal(live.view.id)))
+
+    def _start_vote(self, seats: Sequence[int]) -> None:
+        self._shown_ns = time.monotonic_ns()
+        self._row.to_the_top()
+        for seat in seats:
+            if not self._row.panes[seat].answer.text.strip():
+                self._row.panes[seat].tell("This answer is empty.")
+        self.query_one(VoteBar).ask(seats)
+        self.enter(Phase.VOTING)
+
+    def action_show_all(self) -> None:
+        """Show the rest of all answers at once."""
+        if self.live is not None:
+            self._row.append(self.live.pacer.rest())
+
+    def action_stop(self) -> None:
+        """Call the round off; what was said is kept."""
+        if self.phase is Phase.FOLLOWING:
+            self.enter(Phase.VOTING)
+        elif self.live is not None and not self.live.stop():
+            self.action_show_all()  # there is nothing left to call off
+        else:
+            self.enter(Phase.ASKING)
+            self.tell("Round called off.")
+            self.refresh_board()
+
+    # Voting
+
+    def action_pick(self, letter: str) -> None:
+        """The best answer, or the next best; after the reveal the one that the user would use."""
+        if self.phase is Phase.REVEALED:
+            self.errand(self._choose(Verdict(Kind.RANKING, ((LABELS.lower().index(letter),),))))
+        else:
+            self.query_one(VoteBar).pick(letter)
+
+    def action_clearly(self, letter: str) -> None:
+        """The same, and clearly so."""
+        self.query_one(VoteBar).pick(letter, Strength.CLEARLY)
+
+    def action_level(self) -> None:
+        """The next one is as good."""
+        self.query_one(VoteBar).level()
+
+    def action_tie(self) -> None:
+        """All are equally good; after the reveal, equally useful."""
+        if self.phase is Phase.REVEALED:
+            self.errand(self._choose(Verdict(Kind.RANKING, (self.query_one(VoteBar).seats,))))
+        else:
+            self.query_one(VoteBar).equal()
+
+    def action_vote(self, what: str) -> None:
+        """Any other key of the vote: `all_bad`, `skip`, `accept`, `take_back`."""
+        getattr(self.query_one(VoteBar), what)()
+
+    def action_further(self) -> None:
+        """Ask the same sealed contestants one thing more."""
+        self.enter(Phase.FOLLOWING)
+
+    def action_reroll(self) -> None:
+        """Have the same question answered anew by the same sealed contestants."""
+        if self.live is not None:
+            self.errand(self._reroll(self.live.view))
+
+    async def _reroll(self, old: RoundView) -> None:
+        view = await wrap_future(self.arena.table.deal_again(old.id))
+        found = await wrap_future(self.arena.look(view.id))
+        await self.set_the_table(view)
+        if found.earlier:
+            self._row.show(found)
+        self.begin_round(view)
+
+    def action_peek(self) -> None:
+        """Reveal without a vote."""
+        if self.live is not None:
+            self.errand(self._open_envelope(self.arena.peek(self.live.view.id)))
+
+    def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
+        """Store the verdict; the envelope opens a moment later."""
+        self.errand(self._cast(message.verdict, message.strength))
+
+    async def _cast(self, verdict: Verdict, strength: Strength | None) -> None:
+        if self.live is None or self.phase is not Phase.VOTING:
+            return
+        key, decided_ms = self.live.view.id, (time.monotonic_ns() - self._shown_ns) // 1_000_000
+        after_s = self.arena.settings.reveal_after_s
+        if not after_s:
+            await self._open_envelope(self.arena.cast(key, verdict, decided_ms, strength=strength))
+            return
+        try:
+            await wrap_future(self.arena.cast_sealed(key, verdict, decided_ms, strength))
+        except ArenaError as fault:
+            await self._as_far_as_open(fault)
+            return
+        self.query_one(ProgressLine).sum_up(f"You said: {_said(verdict, strength)}.", "enter: names  u: take it back")
+        self.enter(Phase.VOTED)
+        self._opening = self.set_timer(after_s, self.action_reveal)
+
+    def action_take_back(self) -> None:
+        """The vote was a mistake; nobody has seen a name yet."""
+        if self._opening is not None:
+            self._opening.stop()
+        self.errand(self._take_back())
+
+    async def _take_back(self) -> None:
+        if self.live is not None:
+            await wrap_future(self.arena.take_back(self.live.view.id))
+            self.query_one(VoteBar).ask(self.query_one(VoteBar).seats)
+            self.enter(Phase.VOTING)
+
+    # Revealing
+
+    def action_reveal(self) -> None:
+        """Open the envelope."""
+        if self._opening is not None:
+            self._opening.stop()
+        if self.live is not None and self.phase is Phase.VOTED:
+            self.errand(self._open_envelope(self.arena.reveal(self.live.view.id)))
+
+    async def _open_envelope(self, errand: Future[RoundRecord]) -> None:
+        """Show who it was, once the desk has done its errand; if it can't, as far as the round is open anyway."""
+        try:
+            record = await wrap_future(errand)
+        except ArenaError as fault:
+            await self._as_far_as_open(fault)
+            return
+        self._show_names(record)
+
+    async def _as_far_as_open(self, fault: ArenaError) -> None:
+        """Something went wrong with the vote: another program may have cast it, or the disk may be full."""
+        self.complain(fault)
+        if self.live is None:
+            return
+        found = await wrap_future(self.arena.look(self.live.view.id))
+        if not isinstance(found, SealedRound):
+            self._show_names(found)
+        elif self.phase in (Phase.VOTING, Phase.VOTED):
+            self.query_one(VoteBar).ask(self.query_one(VoteBar).seats)
+            self.enter(Phase.VOTING)
+        else:
+            self.enter(Phase.ASKING)
+
+    def _show_names(self, record: RoundRecord) -> None:
+        self._row.reveal(record)
+        self.enter(Phase.REVEALED)
+        said = f"You said: {_said(record.vote.verdict, record.vote.strength)}." if record.vote else "Not rated."
+        if record.round.control:
+            said += " One model sat everywhere: a control of your own noise."
+        elif "named" in record.flags:
+            said += " An answer names its model: not rated."
+        second = f" With all that, you would use: {record.second}." if record.second else ""
+        ask = "" if second or not record.vote else "  a b t: which would you use, knowing this?"
+        self.query_one(ProgressLine).sum_up(f"{said}{second}", f"enter: {'next' if self.judges else 'new'}{ask}")
+        self.refresh_board()
+
+    async def _choose(self, verdict: Verdict) -> None:
+        """The second vote, with names and speeds known."""
+        if self.live is not None:
+            self._show_names(await wrap_future(self.arena.choose(self.live.view.id, verdict)))
+
+    def action_note(self) -> None:
+        """Write a note on the vote."""
+        self.app.push_screen(LineScreen("A note on your vote"), self._noted)
+
+    def _noted(self, note: str | None) -> None:
+        if note is not None and self.live is not None:
+            self.errand(self._annotate(self.live.view.id, note))
+
+    async def _annotate(self, round_id: str, note: str) -> None:
+        await wrap_future(self.arena.annotate(round_id, note))
+        self.tell("Noted.")
+
+    # Panes
+
+    @property
+    def _row(self) -> PaneRow:
+        return self.query_one(PaneRow)
+
+    def action_zoom(self) -> None:
+        """Show one pane over the whole width, or all again."""
+        self._row.zoom()
+
+    def action_pane(self, index: int) -> None:
+        """Go to a pane."""
+        self._row.go(index)
+
+
+def _said(verdict: Verdict, strength: Strength | None) -> str:
+    return f"{verdict}, clearly" if strength is Strength.CLEARLY else str(verdict)

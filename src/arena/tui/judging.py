@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 from asyncio import wrap_future
 from collections import deque
+from typing import TYPE_CHECKING
 
 from arena.core.rounds import SealedRound
 from arena.series import Step
 from arena.wiring import Arena
+
+if TYPE_CHECKING:
+    from arena.store.dealing import QueueState
 
 
 class Judging:
@@ -20,22 +24,22 @@ class Judging:
         self._rng = rng or random.SystemRandom()
         self._waiting: list[SealedRound] = []
         self._heard: deque[Step] = deque()
+        self._queues: list[QueueState] = []
         self.playing = False
         """Whether a queue is being played now."""
         self.to_come = 0
         """Rounds that are still to be played."""
+        self.fresh = False
+        """Whether there may be a round that was not there when somebody last looked."""
 
     @property
     def waiting(self) -> int:
         """Rounds that can be judged now."""
         return len(self._waiting)
 
-    def __bool__(self) -> bool:
-        """Whether there is, or will be, something to judge."""
-        return bool(self._waiting) or self.playing
-
     async def look(self) -> None:
         """Look for rounds that wait. Each time in another order: who plays a whole evening would learn the old one."""
+        self.fresh = False
         self._waiting = await wrap_future(self._arena.waiting())
         self._rng.shuffle(self._waiting)
 
@@ -45,26 +49,26 @@ class Judging:
             await self.look()
         return self._waiting.pop() if self._waiting else None
 
-    def forget(self) -> None:
-        """Judge no further."""
-        self._waiting = []
+    async def find_queues(self) -> bool:
+        """Whether queues have something left that nobody plays yet here; `play_queues` has to be called then."""
+        if self.playing:
+            return False
+        self._queues = [queue for queue in await wrap_future(self._arena.series.states()) if queue.left]
+        self.playing = bool(self._queues)
+        return self.playing
 
     async def play_queues(self) -> None:
         """Play everything that queues have left. Raises ArenaError."""
-        if self.playing:
-            return
-        self.playing = True
         try:
-            for queue in await wrap_future(self._arena.series.states()):
-                if queue.left:
-                    self.to_come = queue.left
-                    await wrap_future(self._arena.series.play(queue.id, self._heard.append))
+            for queue in self._queues:
+                self.to_come = queue.left
+                await wrap_future(self._arena.series.play(queue.id, self._heard.append))
         finally:
-            self.playing, self.to_come = False, 0
+            self.playing, self.to_come, self.fresh = False, 0, True
 
     def news(self) -> bool:
         """Whether a round of a queue is over since the last call."""
         heard = [self._heard.popleft() for _ in range(len(self._heard))]
         if heard:
-            self.to_come = heard[-1].left
+            self.to_come, self.fresh = heard[-1].left, True
         return bool(heard)

@@ -141,8 +141,8 @@ class RoundScreen(TableScreen):
         self.draw_frame()
         if self._judging.news():
             self._draw_phase()
-            if self.judges and self.phase is Phase.ASKING:  # somebody waits for it
-                self.errand(self._judge_next())
+        if self.judges and self._judging.fresh and self.phase is Phase.ASKING:  # somebody waits for it
+            self.errand(self._judge_next())
 
     # Asking
 
@@ -188,10 +188,9 @@ class RoundScreen(TableScreen):
 
     def action_ask_again(self) -> None:
         """Go on: the next waiting round, or a new prompt."""
-        if self.judges and self._judging:
+        if self.judges:
             self.errand(self._judge_next())
         else:
-            self.judges = False
             self.enter(Phase.ASKING)
 
     def action_same_again(self) -> None:
@@ -207,20 +206,18 @@ class RoundScreen(TableScreen):
 
     async def _judge_waiting(self) -> None:
         """Put the waiting rounds before the user, one after another, while queues go on."""
-        self._play_queues()
+        if await self._judging.find_queues():
+            self.run_worker(self._run(self._judging.play_queues()), group="queues")
         await self._judging.look()
         await self._judge_next()
 
-    def _play_queues(self) -> None:
-        self.run_worker(self._run(self._judging.play_queues()), group="queues")
-
     async def _judge_next(self) -> None:
         waiting = await self._judging.take()
-        self.judges = waiting is not None or self._judging.playing
+        done, self.judges = self.judges, waiting is not None or self._judging.playing
         if waiting is None:
             self.enter(Phase.ASKING)
-            coming = "The next round is being played; it comes up by itself."
-            self.tell(coming if self._judging.playing else "No round waits for a vote.")
+            nothing = "All waiting rounds are judged." if done else "No round waits for a vote."
+            self.tell("The next round is being played; it comes up by itself." if self._judging.playing else nothing)
             return
         await self.judge(waiting)
 

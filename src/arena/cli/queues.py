@@ -14,7 +14,7 @@ from arena.cli.reports import table
 from arena.core.errors import ArenaError
 from arena.core.ports import RoundRecord
 from arena.core.rounds import Played, SealedRound
-from arena.core.text import clean_line, counted
+from arena.core.text import clean_line, counted, span
 from arena.series import Step
 from arena.wiring import Arena
 
@@ -112,12 +112,4 @@ def _steps(playing: Future[int], steps: queues.SimpleQueue[Step]) -> Iterator[St
 def _time_left(step: Step | None) -> str:
     if step is None or not step.left or step.left_s is None:
         return ""
-    return f", about {_span(step.left_s)} left"
-
-
-def _span(seconds: float) -> str:
-    """`40 s`, `14 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+    return f", about {span(step.left_s)} left"

@@ -10,6 +10,7 @@ from arena.core.models import Contestant
 from arena.core.ports import RoundRecord
 from arena.core.rounds import LABELS, Answer, SealedRound
 from arena.core.text import clean, clean_line
+from arena.core.votes import Strength
 
 
 def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -
         answers = [replace(answer, metrics=figures.get(answer.seat, answer.metrics)) for answer in found.answers]
         shown = [_answer(answer, with_metrics=bool(measured)) for answer in answers]
         view, extra = found.view, {"state": found.state.value, "verdict": None}
-        return {"round": view.id, "prompt": view.prompt.text, **extra, "answers": shown}
+        return {"round": view.id, "prompt": view.prompt.text, **extra, "answers": shown} | _earlier(found)
     contestants = {seat.index: seat.contestant for seat in found.round.seats}
     return {
         "round": found.round.id,
@@ -28,10 +29,22 @@ def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -
         "state": found.state.value,
         "verdict": str(found.vote.verdict) if found.vote else None,
         "flags": list(found.flags),
+        "note": found.vote.note if found.vote else "",
+        "clearly": found.vote is not None and found.vote.strength is Strength.CLEARLY,
+        "second": str(found.second) if found.second else None,
         "answers": [
             _answer(answer, with_metrics=True) | _contestant(contestants[answer.seat]) for answer in found.answers
         ],
-    }
+    } | _earlier(found)
+
+
+def _earlier(found: RoundRecord | SealedRound) -> dict[str, Any]:
+    """The turns before the last one, where there are any."""
+    turns = [
+        {"prompt": turn.question, "answers": [{"seat": LABELS[each.seat], "text": each.text} for each in turn.answers]}
+        for turn in found.earlier
+    ]
+    return {"earlier": turns} if turns else {}
 
 
 def _contestant(contestant: Contestant) -> dict[str, Any]:
@@ -57,14 +70,24 @@ def _answer(answer: Answer, *, with_metrics: bool) -> dict[str, Any]:
 def as_text(found: RoundRecord | SealedRound) -> str:
     """A round for a person; names and figures only when they are out."""
     if isinstance(found, SealedRound):
-        lines = [f"{found.view.id}  {found.state.value}, sealed", f"> {clean(found.view.prompt.text)}", ""]
+        lines = [
+            f"{found.view.id}  {found.state.value}, sealed",
+            *_turns(found),
+            f"> {clean(found.view.prompt.text)}",
+            "",
+        ]
         for answer in found.answers:
             lines += [LABELS[answer.seat], clean(answer.text) or "(no answer)", ""]
         return "\n".join(lines).rstrip()
     lines = [f"{found.round.id}  {found.state.value}  {' '.join(found.flags)}".rstrip()]
-    lines += [f"> {clean(found.round.prompt.text)}", ""]
+    lines += [*_turns(found), f"> {clean(found.round.prompt.text)}", ""]
+    if found.round.control:
+        lines += ["A control: one model sat on every seat.", ""]
     if found.vote is not None:
-        lines += [f"Verdict: {found.vote.verdict}", ""]
+        clearly = ", clearly" if found.vote.strength is Strength.CLEARLY else ""
+        lines += [f"Verdict: {found.vote.verdict}{clearly}", *filter(None, [clean(found.vote.note)]), ""]
+    if found.second is not None:
+        lines += [f"Knowing names and speeds: {found.second}", ""]
     answers = {answer.seat: answer for answer in found.answers}
     for seat, name in zip(found.round.seats, found.round.names, strict=True):
         lines.append(f"{seat.label}  {clean_line(name)}")
@@ -75,6 +98,16 @@ def as_text(found: RoundRecord | SealedRound) -> str:
             lines.append("(no answer)")
         lines.append("")
     return "\n".join(lines).rstrip()
+
+
+def _turns(found: RoundRecord | SealedRound) -> list[str]:
+    """What was asked and said before the last turn."""
+    lines: list[str] = []
+    for turn in found.earlier:
+        lines += [f"> {clean(turn.question)}", ""]
+        for answer in turn.answers:
+            lines += [LABELS[answer.seat], clean(answer.text) or "(no answer)", ""]
+    return lines
 
 
 def _figures(answer: Answer) -> str:

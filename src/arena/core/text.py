@@ -62,6 +62,14 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def span(seconds: float) -> str:
+    """About how long: `40 s`, `14 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def storable(text: str) -> str:
     """Text that can be encoded: lone surrogates become U+FFFD. Everything else is kept as it came."""
     return _SURROGATES.sub("\ufffd", text)

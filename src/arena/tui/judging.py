@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from arena.core.rounds import SealedRound
+from arena.core.text import counted
 from arena.series import Step
 from arena.wiring import Arena
 
@@ -29,6 +30,8 @@ class Judging:
         """Whether a queue is being played now."""
         self.to_come = 0
         """Rounds that are still to be played."""
+        self.left_s: float | None = None
+        """About how long these take, in seconds."""
         self.fresh = False
         """Whether there may be a round that was not there when somebody last looked."""
 
@@ -48,6 +51,15 @@ class Judging:
         if not self._waiting:
             await self.look()
         return self._waiting.pop() if self._waiting else None
+
+    async def left_over(self) -> str:
+        """A sentence about what the last time left to be judged or played; '' when that is nothing."""
+        rounds = await wrap_future(self._arena.waiting())
+        waiting = len(rounds)
+        left = sum(queue.left for queue in await wrap_future(self._arena.series.states()))
+        told = [f"{counted(waiting, 'round')} to judge"] if waiting else []
+        told += [f"{counted(left, 'round')} of a queue to play"] if left else []
+        return f"There are {' and '.join(told)}." if told else ""
 
     async def find_queues(self) -> bool:
         """Whether queues have something left that nobody plays yet here; `play_queues` has to be called then."""
@@ -70,5 +82,5 @@ class Judging:
         """Whether a round of a queue is over since the last call."""
         heard = [self._heard.popleft() for _ in range(len(self._heard))]
         if heard:
-            self.to_come, self.fresh = heard[-1].left, True
+            self.to_come, self.left_s, self.fresh = heard[-1].left, heard[-1].left_s, True
         return bool(heard)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import wrap_future
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,7 +12,8 @@ from textual.content import Content
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from arena.core.rounds import Answer, RoundState, RoundView, SealedRound
+from arena.core.ports import RoundRecord
+from arena.core.rounds import RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
 from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.pane_row import PaneRow
@@ -26,6 +26,7 @@ _MARKS = {
 }
 _SEALED_NOTE = {
     RoundState.READY: "Sealed: it waits for your vote.",
+    RoundState.PLANNED: "Sealed: a queue has yet to play it.",
     RoundState.GENERATING: "Sealed: it is being played.",
 }
 
@@ -85,6 +86,7 @@ class HistoryScreen(ArenaScreen):
             text = Content.assemble(
                 (f"{_MARKS.get(line.state, '…')} ", "$accent"),
                 (f"{when}  ", "$text-muted"),
+                ("↳ " if line.further else "", "$text-muted"),
                 clean_line(line.prompt.text, 60),
             )
             rounds.add_option(Option(text, id=line.id))
@@ -102,21 +104,23 @@ class HistoryScreen(ArenaScreen):
     async def _show(self, round_id: str) -> None:
         found = await wrap_future(self.arena.look(round_id))
         if isinstance(found, SealedRound):
-            await self._draw(found.view, found.state, found.answers, _SEALED_NOTE.get(found.state, ""))
+            await self._draw(found, found.view, _SEALED_NOTE.get(found.state, ""))
             return
         vote = found.vote
-        note = f"You said: {vote.verdict}" if vote else " ".join(found.flags)
-        await self._draw(RoundView.of(found.round), found.state, found.answers, note)
+        said = [f"You said: {vote.verdict}" if vote else "", vote.note if vote else "", *found.flags]
+        if found.second:
+            said.append(f"you would use {found.second}")
+        await self._draw(found, RoundView.of(found.round), "  ".join(clean_line(each, 200) for each in said if each))
         self.query_one(PaneRow).reveal(found)
 
-    async def _draw(self, view: RoundView, state: RoundState, answers: Sequence[Answer], note: str) -> None:
+    async def _draw(self, found: RoundRecord | SealedRound, view: RoundView, note: str) -> None:
         head = Content.assemble(
             ("› ", "bold $accent"),
             (clean_line(view.prompt.text, 400), "bold"),
-            (f"\n{view.id}  {state.value}   ", "$text-muted"),
+            (f"\n{view.id}  {found.state.value}   ", "$text-muted"),
             (note, "$accent"),
         )
         self.query_one("#detail-head", Static).update(head)
         row = self.query_one(PaneRow)
         await row.deal(view.labels)
-        row.append((answer.seat, answer.text) for answer in answers)
+        row.show(found)

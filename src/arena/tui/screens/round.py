@@ -14,7 +14,7 @@ from arena.core.errors import ArenaError
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace
-from arena.core.text import counted
+from arena.core.text import counted, span
 from arena.tui.judging import Judging
 from arena.tui.phases import BLIND, Phase
 from arena.tui.screens.picker import Choice, PickerScreen
@@ -87,6 +87,8 @@ class RoundScreen(TableScreen):
         self._found.set()
         if judge:
             self.errand(self._judge_waiting())
+        elif told := await self._judging.left_over():
+            self.tell(f"{told} w goes on with it.")
 
     def _seat(self, choice: Choice) -> None:
         """Take these contestants from now on, and load them ahead of the first round."""
@@ -133,7 +135,8 @@ class RoundScreen(TableScreen):
     def _draw_phase(self) -> None:
         votes = [counted(self._board.votes if self._board else 0, "vote")] if self.phase not in BLIND else []
         waiting = [f"{self._judging.waiting} to judge"] if self._judging.waiting else []
-        coming = [f"{self._judging.to_come} being played"] if self._judging.to_come else []
+        left = f", about {span(self._judging.left_s)}" if self._judging.left_s else ""
+        coming = [f"{self._judging.to_come} being played{left}"] if self._judging.to_come else []
         self.query_one(PhaseBar).show(self.phase.step, "  ".join([*coming, *waiting, *votes]))
 
     def _frame(self) -> None:

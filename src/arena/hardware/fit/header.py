@@ -34,7 +34,7 @@ def layer_kv_bytes(shape: Shape, layer: Layer, setting: Setting) -> int:
 # Rows as wide as the model that are alive beside the feed-forward network, where that is not 4; and beside the experts,
 # where that is not 5. Measured: what ggml's allocator can put into a gap depends on the order of the operations.
 _ROWS = {
-    "exaone4": 2, "phi2": 5, "cohere2": 5, "gemma3n": 9,
+    "phi2": 5, "cohere2": 5, "gemma3n": 9,
     **dict.fromkeys(("chatglm", "phi3", "lfm2", "lfm2moe", "bailingmoe2", "afmoe"), 3),
 }  # fmt: skip
 _ROWS_BESIDE_EXPERTS = {
@@ -46,16 +46,16 @@ _ONE_ROW_LESS = ("falcon-h1", "nemotron_h", "nemotron_h_moe")
 def compute_bytes(shape: Shape, setting: Setting, *, on_gpu: bool) -> int:
     """The scratch memory of one forward pass: the largest of the moments at which most is alive at once."""
     row = shape.embedding * setting.ubatch * 4
+    extra = row if shape.hybrid and shape.attends and shape.architecture not in _ONE_ROW_LESS else 0
     moments = (
         _at_logits(shape, setting),
-        _at_attention(shape, setting, on_gpu=on_gpu),
-        _at_feed_forward(shape, setting),
-        _at_experts(shape, setting),
+        _at_attention(shape, setting, on_gpu=on_gpu) + extra,
+        _at_feed_forward(shape, setting) + extra,
+        _at_experts(shape, setting) + extra,
         _at_state(shape, setting),
     )
-    extra = row if shape.hybrid and shape.attends and shape.architecture not in _ONE_ROW_LESS else 0
     # the embeddings of the tokens are looked up on the host, which saves the GPU a row
-    return max(max(moments[:-1]) + extra, moments[-1]) - (row if on_gpu else 0)
+    return max(moments) - (row if on_gpu else 0)
 
 
 def _mask(shape: Shape, setting: Setting) -> int:
@@ -70,27 +70,48 @@ def _at_logits(shape: Shape, setting: Setting) -> int:
     tokens = setting.ubatch
     row = shape.embedding * tokens * 4
     outputs = tokens if setting.runtime.all_logits else min(tokens, setting.slots)
-    return outputs * (shape.vocabulary + shape.embedding) * 4 + row
+    return outputs * (shape.vocabulary + shape.embedding) * 4 + row + _under_logits(shape, setting)
+
+
+def _under_logits(shape: Shape, setting: Setting) -> int:
+    """Where the last rows lie when logits of the whole batch are put behind them.
+
+    By then nothing else is alive, but what the last layer left free before them is no room for logits. Without experts
+    and states the rows lie at the bottom. Else they come behind two others and the mask, unless the room of the mask,
+    which is not needed any more, takes them all.
+    """
+    if not setting.runtime.all_logits or not (shape.experts_used or shape.hybrid):
+        return 0
+    row, mask = shape.embedding * setting.ubatch * 4, _mask(shape, setting)
+    return row if mask >= 2 * row else mask + 2 * row
 
 
 def _at_attention(shape: Shape, setting: Setting, *, on_gpu: bool) -> int:
+    """While queries meet keys: the tokens that came in, the rows that go on, and what attention was given."""
     tokens = setting.ubatch
     row, mask = shape.embedding * tokens * 4, _mask(shape, setting)
-    queries = 3 * shape.heads * shape.head_width * tokens * 4 if shape.attends else 0
+    if not shape.attends:
+        return mask + 2 * row
+    alive = mask + shape.queries * tokens * 4 + (1 + shape.streams + shape.normed) * row
     if setting.flash_attention:
-        return mask + queries + 2 * row + (_dequantized(shape, setting) if on_gpu else 0)
-    scores = shape.heads * setting.cells * tokens * 4 if shape.attends else 0
-    return mask + scores + queries + 3 * row
+        return alive + (_dequantized(shape, setting) if on_gpu else 0)
+    scores = shape.heads * setting.cells * tokens * 4
+    # V lies transposed, so every number of it has its own index of 64 bits; one list for each kind of cache
+    places = shape.widest_values * tokens * 8 * (2 if shape.window else 1)
+    # V that is read from K is copied out, into the room of the norm and of what was turned, if that is enough
+    copied = max(0, shape.latent * setting.cells * 2 - row)
+    # each layer's own embeddings come in one order and are kept in another, and what they leave takes no scores
+    return alive + scores + places + copied + 2 * shape.per_layer * tokens * 4
 
 
 def _at_feed_forward(shape: Shape, setting: Setting) -> int:
     if not shape.feed_forward:
         return 0
-    tokens = setting.ubatch
-    wide = (3 if shape.gated else 1) * shape.feed_forward
-    return (wide + _ROWS.get(shape.architecture, 4) * shape.embedding + shape.beside) * tokens * 4 + _mask(
-        shape, setting
-    )
+    wide, rows = (3 if shape.gated else 1) * shape.feed_forward, _ROWS.get(shape.architecture, 4)
+    if shape.feed_forward <= 2 * shape.embedding:
+        rows -= 2  # attention left two rows free, which take the gate
+    beside = shape.per_layer + shape.heads * shape.head_width if shape.per_layer else 0
+    return (wide + rows * shape.embedding + beside) * setting.ubatch * 4 + _mask(shape, setting)
 
 
 def _at_experts(shape: Shape, setting: Setting) -> int:

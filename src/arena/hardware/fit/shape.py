@@ -6,10 +6,11 @@ Sources: llama.cpp's llama-hparams.cpp, llama-kv-cache*.cpp and src/models/*.cpp
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arena.core.errors import ArenaError
-from arena.core.gguf import GgufHeader
+from arena.core.gguf import GgufHeader, Tensor
 from arena.core.text import clean_line
 
 MAX_LAYERS = 1024
@@ -76,8 +77,16 @@ class Shape:
     """Has state-space layers."""
     attends: bool
     """Has layers with attention."""
-    beside: int
-    """Numbers per token that stay alive in every layer, besides the usual rows."""
+    queries: int
+    """Numbers per token of the queries when they meet the keys, with what they are made of."""
+    latent: int
+    """Numbers per cell that V is read from where it is no cache of its own; 0 elsewhere."""
+    normed: bool
+    """A layer begins with a norm; the others have one at its end."""
+    per_layer: int
+    """Numbers per token of the embeddings that each layer has of its own, of all layers; 0 without such."""
+    streams: int
+    """Rows per token that go from layer to layer."""
     beside_state: int
     """Numbers per token that are alive at once in a state-space layer."""
     widest_values: int
@@ -154,7 +163,7 @@ def shape_of(header: GgufHeader) -> Shape:
     tensors = {tensor.name: tensor for tensor in header.tensors}
     table = tensors.get("token_embd.weight")
     weights, host, output = _weights(header)
-    tied = "output.weight" not in tensors
+    tied, gemma3n = "output.weight" not in tensors, header.architecture == "gemma3n"
     windowed = windowed_layers(header, fields, count)
     caches = _caches(header, fields, windowed, heads, head_width)
     states = _states(header, fields, count, embedding)
@@ -180,7 +189,11 @@ def shape_of(header: GgufHeader) -> Shape:
         vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
         hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
         attends=any(layer.keys for layer in layers),
-        beside=_beside(header.architecture, fields, count, heads * head_width),
+        queries=heads * _per_head(header, fields, tensors, head_width),
+        latent=fields.number("attention.kv_lora_rank", 0) if fields.number("attention.key_length_mla", 0) else 0,
+        normed=any(name.endswith(".attn_norm.weight") for name in tensors),
+        per_layer=count * fields.number("embedding_length_per_layer_input", 256 if gemma3n else 0),
+        streams=4 if gemma3n else 1,
         beside_state=_beside_state(header.architecture, fields, embedding),
         widest_values=max(values for _, values in caches),
         host_weights=host,
@@ -191,10 +204,19 @@ def shape_of(header: GgufHeader) -> Shape:
     )
 
 
-def _beside(arch: str, fields: Fields, count: int, queries: int) -> int:
-    """Of Gemma 3n and the smaller ones of Gemma 4: the embedding that each layer has of its own."""
-    per_layer = fields.number("embedding_length_per_layer_input", 256 if arch == "gemma3n" else 0)
-    return per_layer * count + queries if per_layer else 0
+def _per_head(header: GgufHeader, fields: Fields, tensors: Mapping[str, Tensor], width: int) -> int:
+    """The queries of one head before and after their positions are turned in; a gate, where one comes with them.
+
+    Latent attention makes them of three parts: what it got, its two ends, the one that is pulled into the width of the
+    cache and both of them joined.
+    """
+    latent = fields.number("attention.key_length_mla", 0)
+    turned = fields.number("rope.dimension_count", 0)
+    if latent:
+        return 2 * width + turned + latent
+    if header.architecture.startswith("nemotron_h"):
+        return width  # it knows no positions
+    return 3 * width if header.architecture in _FULL_ATTENTION_INTERVAL else 2 * width
 
 
 def _beside_state(arch: str, fields: Fields, embedding: int) -> int:

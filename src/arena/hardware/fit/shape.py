@@ -6,11 +6,10 @@ Sources: llama.cpp's llama-hparams.cpp, llama-kv-cache*.cpp and src/models/*.cpp
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from arena.core.errors import ArenaError
-from arena.core.gguf import GgufHeader, Tensor
+from arena.core.gguf import GgufHeader
 from arena.core.text import clean_line
 
 MAX_LAYERS = 1024
@@ -189,7 +188,7 @@ def shape_of(header: GgufHeader) -> Shape:
         vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
         hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
         attends=any(layer.keys for layer in layers),
-        queries=heads * _per_head(header, fields, tensors, head_width),
+        queries=heads * _per_head(header, fields, head_width),
         latent=fields.number("attention.kv_lora_rank", 0) if fields.number("attention.key_length_mla", 0) else 0,
         normed=any(name.endswith(".attn_norm.weight") for name in tensors),
         per_layer=count * fields.number("embedding_length_per_layer_input", 256 if gemma3n else 0),
@@ -204,7 +203,7 @@ def shape_of(header: GgufHeader) -> Shape:
     )
 
 
-def _per_head(header: GgufHeader, fields: Fields, tensors: Mapping[str, Tensor], width: int) -> int:
+def _per_head(header: GgufHeader, fields: Fields, width: int) -> int:
     """The queries of one head before and after their positions are turned in; a gate, where one comes with them.
 
     Latent attention makes them of three parts: what it got, its two ends, the one that is pulled into the width of the

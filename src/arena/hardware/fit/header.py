@@ -9,7 +9,10 @@ estimate. The compute buffer on a GPU is derived from the one on a CPU and check
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from arena.core.gguf import GgufHeader
 from arena.core.machine import MIB, FitParts
@@ -21,14 +24,23 @@ SIGMA_SHARE = 0.003
 _SIGMA_KNOWN, _SIGMA_UNKNOWN, _SIGMA_PARTIAL, _SIGMA_RAM = 50 * MIB, 100 * MIB, 300 * MIB, 30 * MIB
 
 
-def layer_kv_bytes(shape: Shape, layer: Layer, setting: Setting) -> int:
-    """The KV cache of one layer, all slots together."""
-    if not layer.keys + layer.values:
+_CACHE = attrgetter("keys", "values", "windowed")
+"""What the cache of a layer depends on."""
+
+
+def kv_bytes(shape: Shape, layers: Iterable[Layer], setting: Setting) -> int:
+    """The KV cache of these layers, all slots together. Most are alike, and a longest context takes many questions."""
+    kinds = Counter(map(_CACHE, layers))
+    return sum(count * _kv_bytes(shape, setting, *kind) for kind, count in kinds.items())
+
+
+def _kv_bytes(shape: Shape, setting: Setting, keys: int, values: int, windowed: bool) -> int:  # noqa: FBT001 - of _CACHE
+    if not keys + values:
         return 0
-    cells = setting.window_cells(shape.window) if layer.windowed else setting.cells
+    cells = setting.window_cells(shape.window) if windowed else setting.cells
     # without flash attention V lies transposed, every layer as wide as the widest
-    values = layer.values if setting.flash_attention or not layer.values else shape.widest_values
-    return setting.kv_bytes(setting.slots * cells * (layer.keys + values))
+    wide = values if setting.flash_attention or not values else shape.widest_values
+    return setting.kv_bytes(setting.slots * cells * (keys + wide))
 
 
 # Rows as wide as the model that are alive beside the feed-forward network, where that is not 4; and beside the experts,
@@ -199,7 +211,7 @@ class HeaderEstimate:
     ) -> FitParts:
         return FitParts(
             weights=weights,
-            kv=sum(layer_kv_bytes(self.shape, layer, setting) for layer in layers),
+            kv=kv_bytes(self.shape, layers, setting),
             recurrent=setting.slots * sum(layer.state for layer in layers),
             compute=compute,
             overhead=overhead,

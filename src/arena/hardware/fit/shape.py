@@ -161,7 +161,7 @@ def shape_of(header: GgufHeader) -> Shape:
     head_width = fields.number("attention.key_length", embedding // heads if heads else 0)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     table = tensors.get("token_embd.weight")
-    weights, host, output = _weights(header)
+    weights, host, output, largest = _weights(header)
     tied, gemma3n = "output.weight" not in tensors, header.architecture == "gemma3n"
     windowed = windowed_layers(header, fields, count)
     caches = _caches(header, fields, windowed, heads, head_width)
@@ -199,7 +199,7 @@ def shape_of(header: GgufHeader) -> Shape:
         output_weights=output + (table.bytes if table and tied else 0),
         tied=tied,
         token_table=table.bytes if table else 0,
-        largest_tensor=max(tensor.bytes for tensor in header.tensors),
+        largest_tensor=largest,
     )
 
 
@@ -244,20 +244,22 @@ def _is_doubled(header: GgufHeader) -> bool:
     return outputs > _inputs_of(header, ".ffn_down.weight") > 0
 
 
-def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int]:
-    """Bytes by layer, bytes that stay on the host, bytes of what comes after the last layer."""
+def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int, int]:
+    """Bytes by layer, bytes that stay on the host, bytes of what comes after the last layer, and of the largest one."""
     layers: dict[int, int] = defaultdict(int)
-    host = output = 0
+    host = output = largest = 0
     for tensor in header.tensors:
+        size = tensor.bytes
+        largest = max(largest, size)
         if tensor.name.startswith("blk."):
             number = tensor.name.split(".", 2)[1]
             if number.isascii() and number.isdigit() and len(number) <= 6:
-                layers[int(number)] += tensor.bytes
+                layers[int(number)] += size
         elif tensor.name.startswith(_ON_HOST):
-            host += tensor.bytes
+            host += size
         else:
-            output += tensor.bytes
-    return layers, host, output
+            output += size
+    return layers, host, output, largest
 
 
 def _caches(

@@ -82,6 +82,8 @@ class Shape:
     """Numbers per cell that V is read from where it is no cache of its own; 0 elsewhere."""
     normed: bool
     """A layer begins with a norm; the others have one at its end."""
+    in_turn: bool
+    """First attention, then a feed-forward network with a norm of its own; in the others both take the same row."""
     per_layer: int
     """Numbers per token of the embeddings that each layer has of its own, of all layers; 0 without such."""
     streams: int
@@ -191,6 +193,7 @@ def shape_of(header: GgufHeader) -> Shape:
         queries=heads * _per_head(header, fields, head_width),
         latent=fields.number("attention.kv_lora_rank", 0) if fields.number("attention.key_length_mla", 0) else 0,
         normed=any(name.endswith(".attn_norm.weight") for name in tensors),
+        in_turn=any(name.endswith(".ffn_norm.weight") for name in tensors),
         per_layer=count * fields.number("embedding_length_per_layer_input", 256 if gemma3n else 0),
         streams=4 if gemma3n else 1,
         beside_state=_beside_state(header.architecture, fields, embedding),

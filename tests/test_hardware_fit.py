@@ -167,7 +167,7 @@ def test_other_kinds_of_recurrent_state(tmp_path):
 
 
 def test_compute_is_the_largest_moment(llama):
-    # in MiB, 512 tokens at once: a row 8, the mask 4, queries 3 x 8, three feed-forward rows of 14336 numbers 84
+    # in MiB, 512 tokens at once: a row 8, the mask 4, queries 2 x 8, three feed-forward rows of 14336 numbers 84
     shape = llama.shape
     assert compute_bytes(shape, Setting(4096), on_gpu=False) == (84 + 4 * 8 + 4) * MIB
     assert compute_bytes(shape, Setting(4096), on_gpu=True) == (84 + 4 * 8 + 4 - 8) * MIB
@@ -175,10 +175,11 @@ def test_compute_is_the_largest_moment(llama):
     assert compute_bytes(shape, Setting(4096, runtime=Runtime(all_logits=True)), on_gpu=False) == (
         512 * 128256 * 4 + 16 * MIB
     )
-    # without flash attention the scores: 32 heads x 4096 x 512 x 4 bytes
+    # without flash attention the scores: 32 heads x 4096 x 512 x 4 bytes; the queries twice, what comes in, goes on and
+    # is attended to, and a place of 8 bytes for each number of V
     assert (
         compute_bytes(shape, Setting(4096, runtime=Runtime(flash_attention=False)), on_gpu=False)
-        == (8 + 256 + 24 + 24) * MIB
+        == (8 + 256 + 2 * 8 + 3 * 8 + 4) * MIB
     )
 
 

@@ -1,11 +1,13 @@
 """NVIDIA GPUs, as the driver's library tells them."""
 
+import sys
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 
 from arena.core.machine import MIB, GpuProcess, ProcessKind
+from arena.hardware import nvidia
 from arena.hardware.host import SHARES_RAM
 from arena.hardware.nvidia import NvidiaReader
 from nvml_cards import LOST, NOT_SUPPORTED, Nvml
@@ -142,6 +144,13 @@ def test_a_lost_gpu_restarts_the_library_but_not_at_every_reading():
 def test_no_driver_is_a_note(code, note):
     gpus, notes = NvidiaReader(Nvml(init=code)).read()
     assert (gpus, notes) == ((), (note,))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the library is looked for by pynvml")
+def test_without_a_driver_nothing_of_its_library_is_imported(monkeypatch):
+    monkeypatch.setattr(nvidia, "_LIBRARY", "libno-such-driver.so.1")
+    monkeypatch.setattr(nvidia.importlib, "import_module", pytest.fail)
+    assert NvidiaReader().read() == ((), ("No NVIDIA driver is installed.",))
 
 
 def test_no_gpu_is_a_note():

@@ -9,8 +9,8 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from arena.core.bench import BenchPlan, BenchReport, BenchStep
 from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, UsageError
 from arena.core.fit import TogetherVerdict
@@ -21,10 +21,12 @@ from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Round
 from arena.core.timing import Metrics
 from arena.core.variants import split_variant
-from arena.engine.bench import Bench
 from arena.engine.play import hear
 from arena.engine.room import Room
 from arena.watch import Watch
+
+if TYPE_CHECKING:
+    from arena.core.bench import BenchPlan, BenchReport, BenchStep
 
 _PATIENCE_S = 2.0
 _MAY_BE_TOGETHER = frozenset({TogetherVerdict.FITS, TogetherVerdict.UNKNOWN})
@@ -191,6 +193,7 @@ class Lineup:
         `tell` is called in the engine's thread and must not wait; `stop` is asked there between two requests. Models
         that do not fit at once are loaded one at a time.
         """
+        from arena.engine.bench import Bench  # noqa: PLC0415 - only here
 
         async def look() -> Machine | None:
             try:

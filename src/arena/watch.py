@@ -189,7 +189,7 @@ class Watch:
     @staticmethod
     def catalogued(name: str) -> ModelInfo | None:
         """A well-known model that need not be here, by the name that `ollama pull` knows; None for an unknown one."""
-        from arena.hardware.estimates import catalogued  # noqa: PLC0415 - the catalogue takes 50 ms to read
+        from arena.hardware.by_name import catalogued  # noqa: PLC0415 - the catalogue takes 50 ms to read
 
         return catalogued(name)
 

@@ -11,8 +11,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
-
+from arena.backends import httpx
 from arena.core.endpoints import Endpoint, Wire
 from arena.core.errors import NotThereError, PassingFaultError, SeatError
 from arena.core.text import clean_line

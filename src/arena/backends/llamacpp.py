@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ _EFFORT = re.compile(r"\breasoning_effort\b")
 _ENCODERS = re.compile(r"bert|^t5encoder$|^gemma-embedding$|^llama-embed$")
 _KINDS = {"adapter": "an adapter for a model", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
 _NAMED = 8
+_READERS = 4
 
 Key = tuple[str, int, str]
 """What a worker has loaded: path, context, type of the KV cache."""
@@ -213,9 +215,11 @@ class LlamaCppBackend:
             )
 
     def _scan(self) -> list[ModelInfo]:
-        found = [self._listed(file, "demo") for file in self._demo_files()]
-        found += [self._listed(file, "gguf") for file in self._search()]
-        return [info for info in found if info is not None]
+        files = [(file, "demo") for file in self._demo_files()] + [(file, "gguf") for file in self._search()]
+        # reading and hashing leave the other threads alone
+        with ThreadPoolExecutor(_READERS, "headers") as pool:
+            found = pool.map(lambda each: self._listed(*each), files)
+            return [info for info in found if info is not None]
 
     def _search(self) -> list[GgufFile]:
         blobs: Sequence[tuple[str, Path]] = ()

@@ -14,9 +14,7 @@ from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import httpx
-
-from arena.backends import http
+from arena.backends import http, httpx
 from arena.backends.secrets import Secret
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, NotThereError, SeatError

@@ -11,9 +11,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
-from arena.backends import http, openai_flavours
+from arena.backends import http, httpx, openai_flavours
 from arena.backends.openai_faults import Secret, in_words
 from arena.backends.openai_flavours import GENERIC, LLAMA_SERVER, LM_STUDIO, TRANSFORMERS, Flavour
 from arena.backends.openai_frames import Reading

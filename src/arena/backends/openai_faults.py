@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import httpx
-from httpx_sse import SSEError
-
-from arena.backends import http
+from arena.backends import http, httpx, httpx_sse
 from arena.backends.secrets import Secret as Secret  # noqa: PLC0414 - openai.py takes it from here
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, SeatError
 
-_MAY_HAPPEN = (
-    *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, SSEError, OSError),
-    *(ValueError, ArithmeticError, RecursionError, LookupError),
-)
+
+def _may_happen() -> tuple[type[Exception], ...]:
+    """What a connection and an answer can raise."""
+    mine = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx_sse.SSEError)
+    return (*mine, OSError, ValueError, ArithmeticError, RecursionError, LookupError)
 
 
 @contextmanager
@@ -35,14 +33,14 @@ def in_words(
         raise
     except ExceptionGroup as group:  # what goes wrong while it connects comes wrapped
         raise _fault_of(_leaf_of(group), endpoint, secret, streaming=begun(), listing=listing) from group
-    except _MAY_HAPPEN as error:
+    except _may_happen() as error:
         raise _fault_of(error, endpoint, secret, streaming=begun(), listing=listing) from error
 
 
 def _fault_of(error: Exception, endpoint: Endpoint, secret: Secret, *, streaming: bool, listing: bool) -> ArenaError:
     if isinstance(error, ArenaError):
         return error
-    if isinstance(error, SSEError):
+    if isinstance(error, httpx_sse.SSEError):
         return http.garbage_fault(endpoint, "an answer of another kind")
     if isinstance(error, UnicodeError):  # all texts are read leniently: it is the name of the host
         return http.transport_fault(httpx.InvalidURL("the host"), endpoint)

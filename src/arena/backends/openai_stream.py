@@ -7,10 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import cast
 
-import httpx
-from httpx_sse import EventSource, ServerSentEvent
-
-from arena.backends import http
+from arena.backends import http, httpx, httpx_sse
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError
 
@@ -46,14 +43,14 @@ async def body_of(response: httpx.Response, limit: int, seconds: float) -> str:
 
 async def frames_of(
     response: httpx.Response, endpoint: Endpoint, is_finished: Callable[[], bool]
-) -> AsyncGenerator[ServerSentEvent, None]:
+) -> AsyncGenerator[httpx_sse.ServerSentEvent, None]:
     """The frames of a stream. From when `is_finished()` says so, it ends by itself soon, however the server ends it.
 
     Raises SeatError for a frame without an end, and httpx.HTTPError.
     """
     text = _Text(response, endpoint, is_finished)
     # all that EventSource wants of a response are its text and its kind, which some servers do not say
-    events = EventSource(cast("httpx.Response", text)).aiter_sse()
+    events = httpx_sse.EventSource(cast("httpx.Response", text)).aiter_sse()
     async with aclosing(text.pieces), aclosing(events):
         async for event in events:
             text.frame_chars = 0
@@ -71,9 +68,8 @@ async def drain(frames: AsyncIterator[object]) -> None:
 class _Text:
     """The text of a stream, in place of its response."""
 
-    headers = httpx.Headers({"content-type": "text/event-stream"})
-
     def __init__(self, response: httpx.Response, endpoint: Endpoint, is_finished: Callable[[], bool]) -> None:
+        self.headers = httpx.Headers({"content-type": "text/event-stream"})
         self.pieces = self._pieces(cast("AsyncGenerator[str, None]", response.aiter_text()))
         self.frame_chars = 0
         """How much was read since the last frame."""

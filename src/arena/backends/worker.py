@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import json
 import os
 import signal
@@ -55,9 +54,11 @@ class Build:
 @cache
 def engine_version() -> str:
     """Which llama-cpp-python is installed: `0.3.36`; '' where there is none."""
+    from importlib import metadata  # noqa: PLC0415 - 30 ms, and few ask
+
     try:
-        return importlib.metadata.version("llama-cpp-python")
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version("llama-cpp-python")
+    except metadata.PackageNotFoundError:
         return ""
 
 

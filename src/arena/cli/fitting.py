@@ -128,9 +128,10 @@ def fit_report(arena: Arena, names: Sequence[str], options: FitOptions) -> FitRe
 
     A name that is nowhere here may be one of the catalogue. Raises ArenaError, UsageError.
     """
+    reading = arena.watch.machine()
     here = arena.lineup.models().result() if not names else []
     infos = [_named(arena, name) for name in names] or [info for info in here if info.local]
-    machine = arena.watch.machine().result()
+    machine = reading.result()
     if options.gpu:
         machine = replace(machine, gpus=arena.watch.what_if(options.gpu), notes=("What if: not this machine's GPUs.",))
     if names:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from arena.core.ratings import Board, Standing
 from arena.core.text import clean_line, counted
 
 if TYPE_CHECKING:
+    from arena.core.ratings import Board, Standing
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine
 

@@ -6,6 +6,8 @@ Every function gets the text before the name and after it, a bounded piece of ea
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import cache
 
 # With the ASCII flag: what `i`, a blank or a digit matches must not depend on exotic relatives of theirs.
 _FLAGS = re.ASCII | re.IGNORECASE
@@ -14,8 +16,24 @@ _OPEN = r"[*_`\"'\u201c\u2018(\[]*"
 _CLOSE = r"[*_`\"'\u201d\u2019)\]]*"
 
 
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, _FLAGS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """A pattern that is compiled when it is first looked for: all of them take 70 ms, and only rounds need them."""
+
+    pattern: str
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """Where it stands in the text."""
+        return _compiled(self.pattern).search(text)
+
+    def match(self, text: str) -> re.Match[str] | None:
+        """The same at the beginning of the text."""
+        return _compiled(self.pattern).match(text)
 
 
 # English
@@ -30,32 +48,32 @@ _KIND = (
     r"(?:large|small|big|tiny|new|latest|friendly|helpful|virtual|official|open|open-source|multilingual|advanced"
     r"|powerful|local|(?:version|variant|instance|member|part|one)\sof)"
 )
-_ENDS = _compiled(
+_ENDS = _Sign(
     rf"{_CLOSE}\s*(?:$|[,.!?;:()\u2014\u2013\n]|-\s|(?:and|by|from|an?|the|your|at|with|made|trained|developed|created|AI)\b)"
 )
-_SAYS_I = _compiled(
+_SAYS_I = _Sign(
     rf"(?:{_BE}(?:\snot)?(?:\s(?:called|named|known\sas|just|simply|actually|really|the|your))*"
     rf"|\b(?:my\sname(?:\sis|['\u2019]s|:)|(?:you\s(?:can|may)\s|please\s)?call\sme|I\sgo\sby|I\sidentify\sas)"
     rf"(?:\s(?:actually|simply|just|the))*)[,:]?\s{_OPEN}$"
 )
-_KIND_OF = _compiled(rf"(?:{_BE}|\bas)(?:\s(?:an?|the|your|{_KIND}))+\s{_OPEN}$")
-_MADE_BY = _compiled(
+_KIND_OF = _Sign(rf"(?:{_BE}|\bas)(?:\s(?:an?|the|your|{_KIND}))+\s{_OPEN}$")
+_MADE_BY = _Sign(
     rf"(?:{_BE}|\bas\san?\b|\bthis\s(?:assistant|model|AI|chatbot)\b){_GAP}{{0,110}}\b{_MADE}\b(?:\sand\s\w+)?"
     rf"(?:\s\w+)?\sby\s(?:(?:[\w-]+\s){{0,5}}(?:at|of|from|called|named|team)\s)?(?:the\s)?{_OPEN}$"
 )
-_AI_FROM = _compiled(
+_AI_FROM = _Sign(
     rf"(?:{_BE}|\bas\san?\b){_GAP}{{0,60}}\b{_AI}\b{_GAP}{{0,30}}(?:\b(?:by|from|at|called|named)|,)\s(?:the\s)?{_OPEN}$"
     rf"|{_BE}{_GAP}{{0,30}},\sby\s{_OPEN}$"
 )
-_BASED = _compiled(
+_BASED = _Sign(
     rf"(?:{_BE}|\bI\s(?=run)){_GAP}{{0,60}}\b(?:based\son|built\s(?:up)?on(?:\stop\sof)?|powered\sby|derived\sfrom"
     rf"|tuned\sfrom|run(?:ning)?\son|(?:version|variant|instance)\sof)\s(?:the\s|an?\s)?{_OPEN}$"
 )
-_MY_MAKER = _compiled(
+_MY_MAKER = _Sign(
     rf"\bmy\s(?:creators?|developers?|makers?|trainers?|parent\scompany)(?:\s(?:is|are|at|from)|,)?\s(?:the\s)?{_OPEN}$"
 )
-_AND_AI = _compiled(rf"{_CLOSE}(?:['\u2019]s|-(?:based|powered))?\s(?:[\w-]+\s){{0,3}}?{_AI}\b")
-_DID_ME = _compiled(
+_AND_AI = _Sign(rf"{_CLOSE}(?:['\u2019]s|-(?:based|powered))?\s(?:[\w-]+\s){{0,3}}?{_AI}\b")
+_DID_ME = _Sign(
     rf"{_CLOSE}(?:\sis\smy\s(?:name|creator|developer|maker)\b|(?:,?\s(?:that|who|which|has|have))*\s{_MADE}\sme\b)"
 )
 
@@ -65,37 +83,37 @@ _KO_ME = r"(?:^|[^가-힣])(?:저는|나는|전(?!\s?(?:세계|국|체))|난|제
 _KO_AI = r"(?:언어\s?모델|모델|AI|인공\s?지능|챗봇|어시스턴트|비서|LLM)"
 _KO_MADE = r"(?:개발|훈련|학습|만들|만든|제작|제공|출시|공개|구축|설계|탄생)"
 _KO_BE = r"(?:입니다|이에요|예요|이예요|이야|야(?![가-힣])|이며|이고|인데|이라|라고|라는|다(?![가-힣])|이다)"
-_KO_SENTENCE = _compiled(rf"{_KO_ME}[\s,]{{1,2}}(?:{_GAP}{{0,70}}[\s(,])?{_OPEN}$")
-_KO_NEXT = _compiled(rf"(?:{_KO_ME}|이름은)(?:\s(?:바로|그냥|제\s이름은|이름은))*,?\s?{_OPEN}$")
-_KO_START = _compiled(rf"(?:^|[.!?\n]|안녕하세요,?\s)[\s>#-]*{_OPEN}$")
-_KO_IS = _compiled(rf"{_CLOSE}\s?{_KO_BE}")
-_KO_IS_AI = _compiled(rf"{_CLOSE}\s?(?:기반의?|의|이?라는|이?라고)?\s{_GAP}{{0,30}}?{_KO_AI}(?![을를과와])")
-_KO_MAKING = _compiled(rf"{_KO_ME}\s{_GAP}*?(?:{_KO_MADE}|{_KO_AI}){_GAP}*$")
-_KO_MADE_ME = _compiled(
+_KO_SENTENCE = _Sign(rf"{_KO_ME}[\s,]{{1,2}}(?:{_GAP}{{0,70}}[\s(,])?{_OPEN}$")
+_KO_NEXT = _Sign(rf"(?:{_KO_ME}|이름은)(?:\s(?:바로|그냥|제\s이름은|이름은))*,?\s?{_OPEN}$")
+_KO_START = _Sign(rf"(?:^|[.!?\n]|안녕하세요,?\s)[\s>#-]*{_OPEN}$")
+_KO_IS = _Sign(rf"{_CLOSE}\s?{_KO_BE}")
+_KO_IS_AI = _Sign(rf"{_CLOSE}\s?(?:기반의?|의|이?라는|이?라고)?\s{_GAP}{{0,30}}?{_KO_AI}(?![을를과와])")
+_KO_MAKING = _Sign(rf"{_KO_ME}\s{_GAP}*?(?:{_KO_MADE}|{_KO_AI}){_GAP}*$")
+_KO_MADE_ME = _Sign(
     rf"(?:저를|나를|날)\s{_GAP}{{0,20}}{_KO_MADE}(?:한|시킨)?\s(?:곳|회사|기업|사람들?|팀)[은는]\s{_OPEN}$"
 )
-_KO_MADE_BY = _compiled(
+_KO_MADE_BY = _Sign(
     rf"{_CLOSE}\s?(?:사|팀|의\s(?:연구)?팀)?(?P<by>에서|이|가|의|에\s의해서?|에\s의하여|로부터)\s"
     rf"(?P<between>(?:[가-힣A-Za-z]+\s){{0,3}}?){_KO_MADE}(?P<rest>{_GAP}{{0,60}})"
 )
-_KO_PASSIVE = _compiled(r"(?:되|됐|돼|받|어졌|어진)|된(?:\s저|$|\s*[.,])")
-_KO_ACTIVE = _compiled(r"(?:었|했|시켰)")
-_KO_SOME_AI = _compiled(
+_KO_PASSIVE = _Sign(r"(?:되|됐|돼|받|어졌|어진)|된(?:\s저|$|\s*[.,])")
+_KO_ACTIVE = _Sign(r"(?:었|했|시켰)")
+_KO_SOME_AI = _Sign(
     rf"{_KO_AI}(?:\s?{_KO_BE}|로서|로써|으로|[.,!\n]|$|\s[A-Za-z가-힣0-9.-]{{1,20}}?{_KO_BE})|[A-Za-z0-9]\)?\s?(?:입니다|이에요|예요|이라|라고|라는|이며|이고)"
 )
 
 # Small models slip into Chinese
-_ZH_NEXT = _compiled(rf"我(?:是|叫|来自)(?:[^。！？\n]{{0,40}})$|(?:^|[。，\n])由{_OPEN}$")  # noqa: RUF001
+_ZH_NEXT = _Sign(rf"我(?:是|叫|来自)(?:[^。！？\n]{{0,40}})$|(?:^|[。，\n])由{_OPEN}$")  # noqa: RUF001
 
 # Makers of whom nobody has heard
 
 STRANGER = r"(?<=\bby\s)(?=[\"\u201c*'(]?(?-i:[A-Z]))|(?<=[저나]는\s)(?=[A-Za-z0-9가-힣*\"\u201c'])"
 """Where the name of one may begin; whether it does is `stranger`'s to say."""
-_STRANGER_BEFORE = _compiled(
+_STRANGER_BEFORE = _Sign(
     rf"(?:{_BE}(?:{_GAP}{{0,50}},)?|\bas)\s(?:just\s)?(?:an?|the)\s(?:[\w-]+\s){{0,3}}{_AI}\b{_GAP}{{0,30}}\b{_MADE}(?:\sand\s\w+)?\sby\s$"
 )
-_STRANGER_NAME = _compiled(r"[\"\u201c*'(]*(?P<name>(?-i:[A-Z])[\w&-]*(?:\s(?-i:[A-Z])[\w&-]*){0,3})")
-_STRANGER_KO = _compiled(
+_STRANGER_NAME = _Sign(r"[\"\u201c*'(]*(?P<name>(?-i:[A-Z])[\w&-]*(?:\s(?-i:[A-Z])[\w&-]*){0,3})")
+_STRANGER_KO = _Sign(
     rf"{_OPEN}(?P<name>[A-Za-z가-힣0-9&-]{{2,20}}?(?:\s[A-Za-z]+){{0,2}})(?:사|팀)?(?:에서|이|가|에\s의해)\s(?:[가-힣]+\s)?"
     rf"(?:개발|훈련|학습|제작)(?:한|된|시킨)\s(?:[가-힣]+\s){{0,2}}{_KO_AI}\s?{_KO_BE}"
 )
@@ -142,14 +160,14 @@ def stranger(before: str, window: str) -> tuple[int, int] | None:
 
 # Where a name stands, outside of an introduction
 
-_LABEL = _compiled(rf"(?:^|\n)[\s>#-]*{_OPEN}$")
-_COLON = _compiled(rf"{_CLOSE}:")
-_AS = _compiled(rf"(?:^|\n|[.!?,]\s)\s*(?:as|this\sis|sincerely,|regards,|yours,|\u2014|\u2013)\s{_OPEN}$")
-_HERE = _compiled(rf"{_CLOSE}\shere\b(?=\s*[,.!:])")
-_OF_AI = _compiled(
+_LABEL = _Sign(rf"(?:^|\n)[\s>#-]*{_OPEN}$")
+_COLON = _Sign(rf"{_CLOSE}:")
+_AS = _Sign(rf"(?:^|\n|[.!?,]\s)\s*(?:as|this\sis|sincerely,|regards,|yours,|\u2014|\u2013)\s{_OPEN}$")
+_HERE = _Sign(rf"{_CLOSE}\shere\b(?=\s*[,.!:])")
+_OF_AI = _Sign(
     rf"{_CLOSE}(?:['\u2019]s|-(?:based|powered))?\s(?:large\s)?(?:language\smodel|LLM|AI|assistant|chat\s?bot)\b"
 )
-_KO_OF_AI = _compiled(rf"{_CLOSE}(?:의|에서\s\w+)?\s?(?:언어\s?모델|AI|인공\s?지능|챗봇)")
+_KO_OF_AI = _Sign(rf"{_CLOSE}(?:의|에서\s\w+)?\s?(?:언어\s?모델|AI|인공\s?지능|챗봇)")
 
 
 def stands_as_name(before: str, after: str) -> bool:
@@ -163,11 +181,11 @@ def stands_as_name(before: str, after: str) -> bool:
 
 # What the prompt is about
 
-_OF_MODELS = _compiled(
+_OF_MODELS = _Sign(
     r"\b(?:LLMs?|language\smodels?|AI\s(?:compan|model|lab|assistant)|chat\s?bots?|open(?:-|\s)weights?)"
     r"|언어\s?모델|AI\s?(?:회사|기업|모델)|인공\s?지능|챗봇"
 )
-_ASKS_WHO = _compiled(
+_ASKS_WHO = _Sign(
     rf"\b(?:who|what|which)(?:\s(?:AI|model|LLM|language\smodel|version|kind\sof\s(?:AI|model)))*\s(?:are|is)\s"
     rf"(?:you(?=\s*(?:$|[?.,!\n])|\s(?:and|exactly|really|based))|your\s(?:name|maker|creator|developer))"
     rf"|\bwho\s{_MADE}\syou\b|\b(?:your\sname|introduce\syourself)\b"

@@ -8,18 +8,13 @@ from pathlib import Path
 from arena.core.errors import ArenaError
 from arena.core.gguf import GgufHeader
 from arena.core.gguf_shelf import HeaderShelf
-from arena.core.models import ModelInfo, ModelRef
+from arena.core.models import ModelInfo
 from arena.core.text import clean_line
-from arena.hardware.fit.catalogue import CatalogueEstimate, catalogue, estimate
-from arena.hardware.fit.catalogue_names import Named, find, known_as, lookup, quantization_in, recipe_of
 from arena.hardware.fit.dry_run import DryRun, DryRunEstimate
 from arena.hardware.fit.estimate import CELL_STEP, Estimate, Setting
 from arena.hardware.fit.header import HeaderEstimate
 from arena.hardware.fit.ollama_rule import OllamaFacts, facts_of
 from arena.hardware.fit.vision import WithVision
-
-CATALOGUE = "catalogue"
-"""The endpoint of models that are nowhere here yet."""
 
 
 class Estimator:
@@ -41,7 +36,9 @@ class Estimator:
             return None
         header = self.header(info)
         if header is None:
-            return _by_name(info) or CatalogueEstimate.of(info)
+            from arena.hardware import by_name  # noqa: PLC0415 - the catalogue, which files do not need
+
+            return by_name.estimated(info)
         found = self._of_header(info, header)
         return WithVision(found, info.projector_bytes) if info.projector_bytes else found
 
@@ -94,15 +91,14 @@ class Estimator:
     def smaller(self, info: ModelInfo) -> list[tuple[str, Estimate]]:
         """The published quantizations of that model that are smaller, by name; () for one that is not well known."""
         whole, header = self.of(info), self.header(info)
-        size = info.parameters or (header.parameters if header else 0)
-        alike = (model for model in known_as(info, catalogue()) if not size or _about(size, model.parameters))
-        model = next(alike, None)
-        if model is None or whole is None:
+        if whole is None:
             return []
-        mine = _weights(whole)
+        from arena.hardware import by_name  # noqa: PLC0415 - likewise
+
         # what looks at images lies in another file than the one whose header was read
-        found = [(name, estimate(model, name, vision=header is None)) for name in model.quants]
-        return [(name, other) for name, other in found if _weights(other) < mine]
+        size = info.parameters or (header.parameters if header else 0)
+        found = by_name.quantized(info, size, vision=header is None)
+        return [(name, other) for name, other in found if _weights(other) < _weights(whole)]
 
     def note(self, info: ModelInfo) -> str:
         """Why nothing, or only something rough, can be said of what a model needs; '' when all is well."""
@@ -114,57 +110,18 @@ class Estimator:
             return fault.sentence
         if found is None:
             return "Its endpoint tells neither a file nor a size."
-        if isinstance(found, CatalogueEstimate):
-            return "Estimated from its size: its header is not at hand."
-        return "Estimated from the catalogue: its header is not at hand." if found.method == CATALOGUE else ""
+        if found.method != "catalogue":
+            return ""
+        known = "the catalogue" if found.layers else "its size"
+        return f"Estimated from {known}: its header is not at hand."
 
     def close(self) -> None:
         """End the process that plans."""
         self._dry_run.close()
 
 
-def catalogued(name: str) -> ModelInfo | None:
-    """A well-known model that need not be here, by the name that `ollama pull` knows; None for an unknown one.
-
-    Raises UsageError for a size or a quantization that a known family does not have.
-    """
-    named = find(name)
-    return None if named is None else info_of(named, name.strip().removeprefix(f"{CATALOGUE}/"))
-
-
-def info_of(named: Named, name: str) -> ModelInfo:
-    """That model as others are described, under the name that it was asked for by."""
-    model = named.model
-    return ModelInfo(
-        ModelRef(CATALOGUE, name),
-        family=str(model.gguf.get("architecture", "")),
-        parameters=model.parameters,
-        active_parameters=model.active_parameters,
-        quantization=named.label,
-        context=model.context_length,
-        note=" ".join(filter(None, (named.note, model.note_on_vision))),
-    )
-
-
-def _by_name(info: ModelInfo) -> Estimate | None:
-    """From the catalogue, where the model is known there by its name and size; None elsewhere."""
-    if info.ref.endpoint == CATALOGUE:
-        named = find(info.ref.name)
-        return estimate(named.model, named.recipe) if named else None
-    model = lookup(info.ref.name)
-    if model is None or (info.parameters and not _about(info.parameters, model.parameters)):
-        return None
-    recipe = recipe_of(info.quantization or quantization_in(info.ref.name) or model.quants[0])
-    return estimate(model, recipe) if recipe else None  # None: a quantization that nobody knows
-
-
 def _weights(found: Estimate) -> int:
     return found.in_ram(Setting(CELL_STEP)).parts.weights
-
-
-def _about(one: int, other: int) -> bool:
-    """The same size, as servers round it."""
-    return abs(one - other) <= 0.1 * other
 
 
 def _is_file(info: ModelInfo) -> bool:

@@ -8,7 +8,9 @@ instances, since the memory of the whole card says nothing about what one of the
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,10 @@ from arena.hardware.host import SHARES_RAM, ProcessTable
 VENDOR = "nvidia"
 RETRY_S = 10.0
 """How long a driver that failed is left alone."""
+
+_NO_DRIVER = "No NVIDIA driver is installed."
+_LIBRARY = "libnvidia-ml.so.1"
+"""What `pynvml` loads, but on Windows."""
 
 GONE = "gone"
 """Begins the note of a GPU that no longer answers."""
@@ -137,6 +143,9 @@ class NvidiaReader:
             return True
         if self._clock() < self._resting_until:
             return False
+        if self._nvml is None and not _has_library():
+            self._rest(_NO_DRIVER)
+            return False
         try:
             self._nvml = self._nvml or importlib.import_module("pynvml")
         except ImportError:
@@ -146,7 +155,7 @@ class NvidiaReader:
             self._nvml.nvmlInit()
         except self._nvml.NVMLError as error:
             known = {
-                self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND: "No NVIDIA driver is installed.",
+                self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND: _NO_DRIVER,
                 self._nvml.NVML_ERROR_DRIVER_NOT_LOADED: "The NVIDIA driver is not loaded.",
                 self._nvml.NVML_ERROR_NO_PERMISSION: "The NVIDIA driver may not be asked by this user.",
             }
@@ -323,6 +332,17 @@ class NvidiaReader:
             return None
         per_unit = _CORES.get(capability) or _CORES_BY_MAJOR.get(capability[0])
         return cores // per_unit if per_unit else None
+
+
+def _has_library() -> bool:
+    """Whether there is a driver to speak to. Without one, 5,000 lines of `pynvml` need not be read to learn that."""
+    if sys.platform == "win32":
+        return True  # it may be in several places: `pynvml` knows them
+    try:
+        ctypes.CDLL(_LIBRARY)
+    except OSError:
+        return False
+    return True
 
 
 def _text(raw: str | bytes) -> str:

@@ -28,7 +28,7 @@ from arena.core.errors import ArenaError
 from arena.core.gguf import FILE_TYPES, read_header
 from arena.core.text import clean_line
 from arena.hardware.fit.estimate import Need, Setting
-from arena.hardware.fit.header import HeaderEstimate, compute_bytes, layer_kv_bytes
+from arena.hardware.fit.header import HeaderEstimate, compute_bytes, kv_bytes
 
 _MODULE = "arena.hardware.fit.dry_run_worker"
 _GGML_TYPES = {"f32": 0, "f16": 1, "q4_0": 2, "q4_1": 3, "q5_0": 6, "q5_1": 7, "q8_0": 8, "iq4_nl": 20, "bf16": 30}
@@ -315,7 +315,7 @@ class DryRunEstimate:
         except ArenaError:
             return need
         shape, parts = self.formula.shape, need.parts
-        kv = sum(layer_kv_bytes(shape, layer, setting) for layer in shape.layers)
+        kv = kv_bytes(shape, shape.layers, setting)
         recurrent = setting.slots * sum(layer.state for layer in shape.layers)
         off = told.compute - compute_bytes(shape, setting, on_gpu=False)
         corrected = replace(

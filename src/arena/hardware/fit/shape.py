@@ -76,8 +76,18 @@ class Shape:
     """Has state-space layers."""
     attends: bool
     """Has layers with attention."""
-    beside: int
-    """Numbers per token that stay alive in every layer, besides the usual rows."""
+    queries: int
+    """Numbers per token of the queries when they meet the keys, with what they are made of."""
+    latent: int
+    """Numbers per cell that V is read from where it is no cache of its own; 0 elsewhere."""
+    normed: bool
+    """A layer begins with a norm; the others have one at its end."""
+    in_turn: bool
+    """First attention, then a feed-forward network with a norm of its own; in the others both take the same row."""
+    per_layer: int
+    """Numbers per token of the embeddings that each layer has of its own, of all layers; 0 without such."""
+    streams: int
+    """Rows per token that go from layer to layer."""
     beside_state: int
     """Numbers per token that are alive at once in a state-space layer."""
     widest_values: int
@@ -153,8 +163,8 @@ def shape_of(header: GgufHeader) -> Shape:
     head_width = fields.number("attention.key_length", embedding // heads if heads else 0)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     table = tensors.get("token_embd.weight")
-    weights, host, output = _weights(header)
-    tied = "output.weight" not in tensors
+    weights, host, output, largest = _weights(header)
+    tied, gemma3n = "output.weight" not in tensors, header.architecture == "gemma3n"
     windowed = windowed_layers(header, fields, count)
     caches = _caches(header, fields, windowed, heads, head_width)
     states = _states(header, fields, count, embedding)
@@ -180,21 +190,35 @@ def shape_of(header: GgufHeader) -> Shape:
         vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
         hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
         attends=any(layer.keys for layer in layers),
-        beside=_beside(header.architecture, fields, count, heads * head_width),
+        queries=heads * _per_head(header, fields, head_width),
+        latent=fields.number("attention.kv_lora_rank", 0) if fields.number("attention.key_length_mla", 0) else 0,
+        normed=any(name.endswith(".attn_norm.weight") for name in tensors),
+        in_turn=any(name.endswith(".ffn_norm.weight") for name in tensors),
+        per_layer=count * fields.number("embedding_length_per_layer_input", 256 if gemma3n else 0),
+        streams=4 if gemma3n else 1,
         beside_state=_beside_state(header.architecture, fields, embedding),
         widest_values=max(values for _, values in caches),
         host_weights=host,
         output_weights=output + (table.bytes if table and tied else 0),
         tied=tied,
         token_table=table.bytes if table else 0,
-        largest_tensor=max(tensor.bytes for tensor in header.tensors),
+        largest_tensor=largest,
     )
 
 
-def _beside(arch: str, fields: Fields, count: int, queries: int) -> int:
-    """Of Gemma 3n and the smaller ones of Gemma 4: the embedding that each layer has of its own."""
-    per_layer = fields.number("embedding_length_per_layer_input", 256 if arch == "gemma3n" else 0)
-    return per_layer * count + queries if per_layer else 0
+def _per_head(header: GgufHeader, fields: Fields, width: int) -> int:
+    """The queries of one head before and after their positions are turned in; a gate, where one comes with them.
+
+    Latent attention makes them of three parts: what it got, its two ends, the one that is pulled into the width of the
+    cache and both of them joined.
+    """
+    latent = fields.number("attention.key_length_mla", 0)
+    turned = fields.number("rope.dimension_count", 0)
+    if latent:
+        return 2 * width + turned + latent
+    if header.architecture.startswith("nemotron_h"):
+        return width  # it knows no positions
+    return 3 * width if header.architecture in _FULL_ATTENTION_INTERVAL else 2 * width
 
 
 def _beside_state(arch: str, fields: Fields, embedding: int) -> int:
@@ -223,20 +247,22 @@ def _is_doubled(header: GgufHeader) -> bool:
     return outputs > _inputs_of(header, ".ffn_down.weight") > 0
 
 
-def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int]:
-    """Bytes by layer, bytes that stay on the host, bytes of what comes after the last layer."""
+def _weights(header: GgufHeader) -> tuple[dict[int, int], int, int, int]:
+    """Bytes by layer, bytes that stay on the host, bytes of what comes after the last layer, and of the largest one."""
     layers: dict[int, int] = defaultdict(int)
-    host = output = 0
+    host = output = largest = 0
     for tensor in header.tensors:
+        size = tensor.bytes
+        largest = max(largest, size)
         if tensor.name.startswith("blk."):
             number = tensor.name.split(".", 2)[1]
             if number.isascii() and number.isdigit() and len(number) <= 6:
-                layers[int(number)] += tensor.bytes
+                layers[int(number)] += size
         elif tensor.name.startswith(_ON_HOST):
-            host += tensor.bytes
+            host += size
         else:
-            output += tensor.bytes
-    return layers, host, output
+            output += size
+    return layers, host, output, largest
 
 
 def _caches(

@@ -108,7 +108,7 @@ class VoteBar(Static):
             question = f"{order} {'=' if self._joins else '>'} …"
             hint = "=: as good, enter: only the best, backspace: take back"
         elif len(self._seats) == 2:
-            question, hint = "Which is better?", "Capital: clearly better. Names and speeds come after the vote."
+            question, hint = "Which is better?", "Capital: clearly so. Names come after the vote."
         else:
-            question, hint = "Which is best?", "Letters, best first. Names and speeds come after the vote."
+            question, hint = "Which is best?", "Letters, best first. Names come after the vote."
         self.update(Content.assemble((question, "bold $accent"), (f"   {hint}", "$text-muted")))

@@ -49,5 +49,6 @@ class Welcome(Static):
                     ("Tab", "bold $accent"),
                     (" for an example.", "$text-muted"),
                 ),
+                Content.styled("Esc, then p: prompt packs, also to be played while you judge.", "$text-muted"),
             ]
         self.update(Content("\n").join(lines))

@@ -37,6 +37,15 @@ RIGHT = """A database index speeds up queries.
 
 Databases have many indexes, and you should think about which ones you need before you add them.
 """
+THIRD = """An index is a **sorted copy of a column** with pointers to the rows.
+
+| | without | with |
+|---|---|---|
+| find one name | all rows | a few pages |
+| insert | fast | a bit slower |
+
+Use one where you *search or sort* often.
+"""
 
 
 def words(text: str, name: str, family: str, size_bytes: int) -> Script:
@@ -48,7 +57,7 @@ def words(text: str, name: str, family: str, size_bytes: int) -> Script:
 CAST = {
     "qwen3-8b": words(LEFT, "qwen3-8b", "qwen3", 5_200_000_000),
     "gemma3-4b": words(RIGHT, "gemma3-4b", "gemma3", 3_300_000_000),
-    "llama3.1-8b": words(RIGHT, "llama3.1-8b", "llama", 4_900_000_000),
+    "llama3.1-8b": words(THIRD, "llama3.1-8b", "llama", 4_900_000_000),
 }
 
 

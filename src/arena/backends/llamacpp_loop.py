@@ -1,8 +1,7 @@
 """From one token to the next: llama.cpp's own calls, with nothing of its Python wrapper in between.
 
-The wrapper's loop (`Llama.generate`) fills a batch field by field, walks over every cell of the KV cache and copies
-tokens to and fro for each token: that was a tenth of the time of a small model. The samplers and their order are its
-own, so a seed draws the same tokens.
+The wrapper's loop (`Llama.generate`) fills a batch field by field and walks over the KV cache for each token: 5 to 8 %
+of the time of a small model. The samplers and their order are its own, so a seed draws the same tokens.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -216,6 +216,21 @@ def test_heat_and_load_are_noted():
     )
     assert {cell.flags["throttled"] for cell in report.cells} == {3}
     assert all(cell.runs == 3 for cell in report.cells), "marked, and counted"
+
+
+def test_a_cpu_that_slows_down_for_heat_is_noted():
+    looks = count()
+
+    def machine():
+        # two looks before the start; of each run one at the rest, one before and one after the request
+        after = (next(looks) - 1) // 3
+        return Machine(cpu_percent=0.0, cpu_throttles=40 + min(2, after))
+
+    report = measured(Timed(), PLAN, machines=machine)
+    assert [run.cpu_throttled for run in report.runs] == [True, True, *[False] * 10]
+    assert report.notes == ("The CPU held its clocks down for heat in 2 of 12 runs.",)
+    assert sum(cell.flags.get("throttled", 0) for cell in report.cells) == 2
+    assert not any(run.cpu_throttled for run in measured(Timed(), PLAN, machines=Machine).runs), "nobody counts"
 
 
 def test_a_machine_that_does_not_answer_keeps_nobody_from_measuring():

@@ -360,3 +360,18 @@ def test_the_import_is_cheap():
     code = f"import sys, arena.hardware.probe; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_cpu_says_how_often_it_was_too_hot(tmp_path):
+    assert host(tmp_path).read().cpu_throttles is None, "nobody counts"
+    for core, (own, shared) in enumerate([(3, 5), (0, 5)]):
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{core}/thermal_throttle"
+        folder.mkdir(parents=True)
+        (folder / "core_throttle_count").write_text(f"{own}\n")
+        (folder / "package_throttle_count").write_text(f"{shared}\n")
+    reader = host(tmp_path)
+    assert MachineProbe(Nvidia([]), reader, others=()).read().cpu_throttles == 13
+    (tmp_path / "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count").write_text("2\n")
+    assert reader.read().cpu_throttles == 15
+    (tmp_path / "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count").write_text("hot")
+    assert reader.read().cpu_throttles is None

@@ -181,7 +181,7 @@ def test_room_for_one_output_changes_no_answer(monkeypatch, name):
             tokens, _ = model.tokens([{"role": "user", "content": prompt}])
             for seed, temperature in ((1, 0), (2, 0.7), (3, 2.0)):
                 sampling = {"top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.1}
-                drawn = model.generate(tokens, {**sampling, "seed": seed, "temperature": temperature})
+                drawn = model.loop.tokens(tokens, {**sampling, "seed": seed, "temperature": temperature})
                 said.append([token for token, _ in zip(drawn, range(30), strict=False)])
         return model.llm.context_params.n_outputs_max, said
 

@@ -61,7 +61,12 @@ async def gone(process: psutil.Process) -> bool:
 
 @pytest.mark.parametrize(
     ("how", "says"),
-    [(signal.SIGKILL, "memory ran out"), (signal.SIGABRT, "gave up"), (signal.SIGSEGV, "crashed")],
+    [
+        (signal.SIGKILL, "memory ran out"),
+        (signal.SIGABRT, "gave up"),
+        (signal.SIGILL, "instructions that fail on this processor"),
+        (signal.SIGSEGV, "crashed"),
+    ],
 )
 async def test_a_worker_that_dies_in_the_middle_fails_with_a_sentence_and_comes_back(how, says):
     backend = LlamaCppBackend(DEMO)

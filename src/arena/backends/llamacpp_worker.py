@@ -23,8 +23,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, TextIO
+
+from arena.backends.llamacpp_loop import TokenLoop
 
 WARM_UP_TOKENS = 8
 
@@ -134,7 +135,6 @@ class Model:
         import psutil  # noqa: PLC0415
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter  # noqa: PLC0415
 
-        self._api = llama_cpp
         self.gpu_layers = gpu_layers if llama_cpp.llama_supports_gpu_offload() else 0
         # One core stays free for the screen and for the clock that stamps the tokens.
         threads = max(1, (psutil.cpu_count(logical=False) or os.cpu_count() or 1) - 1)
@@ -154,7 +154,7 @@ class Model:
             type_v=KV_NUMBERS[kv_type],
             verbose=True,
         )
-        self._vocab = llama_cpp.llama_model_get_vocab(self.llm.model)
+        self.loop = TokenLoop(self.llm)
         template = self.llm.metadata.get("tokenizer.chat_template", "")
         self._bos = self._token_text(self.llm.token_bos())
         eos = self._token_text(self.llm.token_eos())
@@ -187,22 +187,6 @@ class Model:
             merged: Any = {"role": "user", "content": f"{system['content']}\n\n{first['content']}"}
             return str(self._formatter(messages=[merged, *rest], **told).prompt)
 
-    def generate(self, tokens: list[int], sampling: dict[str, Any]) -> Iterator[int]:
-        """Tokens until the model ends its turn. The KV cache is emptied first: no run profits from an earlier one."""
-        self.llm.reset()
-        self.llm.set_seed(sampling["seed"])
-        for token in self.llm.generate(
-            tokens,
-            temp=sampling["temperature"],
-            top_k=sampling["top_k"],
-            top_p=sampling["top_p"],
-            min_p=sampling["min_p"],
-            repeat_penalty=sampling["repeat_penalty"],
-        ):
-            if self._api.llama_vocab_is_eog(self._vocab, token):
-                return
-            yield token
-
 
 def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
     """Answer one prompt: deltas, then `done` with what was counted."""
@@ -217,11 +201,11 @@ def answer(wire: Wire, model: Model, order: dict[str, Any]) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     began = first = last = time.monotonic_ns()
     wire.send("start", id=number, thinking=thinking, at_ns=began)
-    for token in model.generate(tokens, sampling):
+    for token in model.loop.tokens(tokens, sampling):
         last = time.monotonic_ns()
         first = last if count == 0 else first
         count += 1
-        if text := decoder.decode(model.llm.detokenize([token])):
+        if text := decoder.decode(model.loop.piece(token)):
             wire.send("delta", id=number, text=text, at_ns=last)
         if wire.cancelled_up_to >= number:
             finish = "cancelled"

@@ -25,7 +25,10 @@ _DAMAGED_HINT = "The file may be damaged, or too new for the installed llama-cpp
 _TOO_NEW_HINT = (
     "It is no language model, or too new for the installed llama-cpp-python: update that, or choose another."
 )
-_REBUILD_HINT = "It was built for another one: reinstall llama-cpp-python from source on this machine."
+_REBUILD_HINT = (
+    "It was built for another processor, or by a compiler with a fault. "
+    'Build it anew: CMAKE_ARGS="-DGGML_NATIVE=OFF" pip install --force-reinstall --no-cache-dir llama-cpp-python'
+)
 _INSTALL_HINT = 'Install it with: pip install "local-arena[embedded]"'
 _TELLING = ("error loading model: ", "failed to initialize the context: ", "ValueError: ")
 """What stands before the reason; what llama.cpp and its Python wrapper say after it only repeats that it failed."""
@@ -236,7 +239,7 @@ class Worker:
         if code == -signal.SIGABRT:
             return SeatError(f"llama.cpp gave up on this model: {self._reason() or 'it aborted'}.", _DAMAGED_HINT)
         if code == -signal.SIGILL:
-            return SeatError("llama.cpp used an instruction that this processor refuses.", _REBUILD_HINT)
+            return SeatError("The installed llama.cpp uses instructions that fail on this processor.", _REBUILD_HINT)
         if code < 0:
             name = signal.strsignal(-code) or f"signal {-code}"
             return SeatError(f"The process of this model crashed ({name}).", _DAMAGED_HINT)

@@ -223,6 +223,7 @@ def _run_json(run: BenchRun) -> dict[str, Any]:
         "cpu_percent": run.cpu_percent,
         "gpu_percent": run.gpu_percent,
         "gpus": [asdict(gpu) for gpu in run.gpus],
+        "cpu_throttled": run.cpu_throttled,
     }
 
 

@@ -16,7 +16,7 @@ FLAGS: dict[str, str] = {
     "contended": "something else used the CPU or the GPU right before",
     "cached": "more than a tenth of the prompt came from a cache",
     "early": "ended before --tokens; counted with what there is",
-    "throttled": "a GPU held its clocks down before or after",
+    "throttled": "a GPU held its clocks down before or after, or the CPU meanwhile",
     "estimate": "tokens are estimates: the backend counts none",
     "off_length": "the prompt came out more than a tenth longer or shorter",
     "over_ttft": "prefill over the time to first token: the backend gives no prompt time",
@@ -94,6 +94,8 @@ class BenchRun:
     gpu_percent: float | None = None
     """Likewise of the busiest GPU."""
     gpus: tuple[GpuHeat, ...] = ()
+    cpu_throttled: bool = False
+    """The CPU held its clocks down for heat meanwhile, as far as the system counts that."""
 
     @property
     def prefill_tps(self) -> float | None:
@@ -118,7 +120,7 @@ class BenchRun:
             "contended": found.contended or busy,
             "cached": (found.cached_tokens or 0) > _A_TENTH * (found.prompt_tokens or 0),
             "early": (found.out_tokens or 0) < self.wanted,
-            "throttled": any(gpu.throttled for gpu in self.gpus),
+            "throttled": self.cpu_throttled or any(gpu.throttled for gpu in self.gpus),
             "estimate": "estimate" in found.token_source or found.prompt_tokens is None,
             "off_length": abs((found.prompt_tokens or asked) - asked) > _A_TENTH * asked,
             "over_ttft": not found.server_prompt_ms,
@@ -222,12 +224,20 @@ class BenchReport:
         """Sentences about what may have touched the figures."""
         busy = (self.machine.cpu_percent if self.machine else None) or 0.0
         heats = [gpu for run in self.runs for gpu in run.gpus]
+        slowed = sum(run.cpu_throttled for run in self.runs)
         return (
             *([f"Before the start the CPU was {busy:.0f} % busy with something else."] * (busy >= BUSY_PERCENT)),
             *(note for index in sorted({gpu.index for gpu in heats}) for note in _heat_notes(index, heats)),
+            *([f"The CPU held its clocks down for heat in {slowed} of {len(self.runs)} runs."] * bool(slowed)),
             *(["The models do not fit at once, so they were loaded one at a time."] * self.one_at_a_time),
             *(["Stopped before all runs were made."] * self.interrupted),
         )
+
+
+def cpu_slowed(before: Machine | None, after: Machine | None) -> bool:
+    """Whether the CPU held its clocks down for heat between two readings; False where nobody counts."""
+    counts = [machine.cpu_throttles or 0 for machine in (before, after) if machine is not None]
+    return len(counts) == 2 and counts[1] > counts[0]
 
 
 def _heat_notes(index: int, all_heats: Sequence[GpuHeat]) -> list[str]:

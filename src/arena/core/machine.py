@@ -82,6 +82,8 @@ class Machine:
     cpu_cores: int = 0
     cpu_percent: float | None = None
     notes: tuple[str, ...] = field(default=())
+    cpu_throttles: int | None = None
+    """How often the CPU has held its clocks down for heat since it was started; None where nobody counts."""
 
     @property
     def vram_free_bytes(self) -> int | None:

@@ -11,7 +11,17 @@ from dataclasses import replace
 from itertools import cycle
 from typing import TypeVar
 
-from arena.core.bench import BenchCell, BenchPlan, BenchReport, BenchRun, BenchStep, Case, GpuHeat, runs_in_order
+from arena.core.bench import (
+    BenchCell,
+    BenchPlan,
+    BenchReport,
+    BenchRun,
+    BenchStep,
+    Case,
+    GpuHeat,
+    cpu_slowed,
+    runs_in_order,
+)
 from arena.core.errors import ArenaError, SeatError
 from arena.core.machine import Machine
 from arena.core.models import Contestant, ModelInfo, Sampling
@@ -209,8 +219,10 @@ class Bench:
             ruler = self._rulers[case.model]
             ruler.learn(words, metrics.prompt_tokens)
             estimate = ruler.tokens(words) if metrics.prompt_tokens is None else None
-            heat = GpuHeat.around(before, await self._look()) if self._infos[case.model].local else ()
-            run = replace(run, metrics=metrics, estimated_prompt=estimate, gpus=heat)
+            run = replace(run, metrics=metrics, estimated_prompt=estimate)
+            if self._infos[case.model].local:
+                after = await self._look()
+                run = replace(run, gpus=GpuHeat.around(before, after), cpu_throttled=cpu_slowed(before, after))
         self._runs.append(run)
         if sum(bool(made.error) for made in self._of(case)) >= _FAILURES:
             self._out[case] = run.error

@@ -38,6 +38,8 @@ class Host:
     cpu_percent: float | None = None
     """Since the reading before; None at the first."""
     notes: tuple[str, ...] = ()
+    cpu_throttles: int | None = None
+    """How often the CPU has held its clocks down for heat since it was started; Linux counts it for Intel's."""
 
 
 class HostReader:
@@ -48,6 +50,7 @@ class HostReader:
         self._psutil = psutil
         self._root = root
         self._cpu: tuple[str, int] | None = None
+        self._throttle_counts: list[Path] | None = None
         self._measured = False
 
     def read(self) -> Host:
@@ -73,7 +76,8 @@ class HostReader:
         percent = ask("load", lambda: float(psutil.cpu_percent(interval=None)))
         # psutil's first answer is 0.0 and means nothing
         measured, self._measured = self._measured, True
-        return Host(total, max(0, free), *self._cpu, percent if measured else None, tuple(notes))
+        known = percent if measured else None
+        return Host(total, max(0, free), *self._cpu, known, tuple(notes), self._throttles())
 
     def resident_bytes(self, pid: int) -> int | None:
         """Memory that a process has touched and still holds; None where it is gone or the system does not tell."""
@@ -81,6 +85,16 @@ class HostReader:
         try:
             return int(psutil.Process(pid).memory_info().rss)
         except (psutil.Error, OSError, NotImplementedError, RuntimeError, ValueError, AttributeError):
+            return None
+
+    def _throttles(self) -> int | None:
+        """Of all cores and packages together: only whether it grows says something."""
+        if self._throttle_counts is None:
+            folder = self._root / "sys/devices/system/cpu"
+            self._throttle_counts = sorted(folder.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
+        try:
+            return sum(int(each.read_text(encoding="ascii")) for each in self._throttle_counts) or None
+        except (OSError, ValueError):
             return None
 
     def _cpu_name(self) -> str:

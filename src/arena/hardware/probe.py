@@ -125,6 +125,7 @@ class MachineProbe:
             cpu_name=host.cpu_name,
             cpu_cores=host.cpu_cores,
             cpu_percent=host.cpu_percent,
+            cpu_throttles=host.cpu_throttles,
             notes=(*notes, *host.notes),
         )
 

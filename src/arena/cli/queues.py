@@ -38,7 +38,7 @@ def play_queue(arena: Arena, queue: QueueState, show: Show, narrate: Callable[[s
             _with_bar(playing, steps, queue.left)
         else:
             for step in _steps(playing, steps):
-                narrate(f"Round {step.done} of {queue.left}{_time_left(step)}")
+                narrate(", ".join(filter(None, (f"Round {step.done} of {queue.left}", _time_left(step)))))
                 show(step.found, step.played)
     except KeyboardInterrupt:
         playing.cancel()
@@ -112,4 +112,4 @@ def _steps(playing: Future[int], steps: queues.SimpleQueue[Step]) -> Iterator[St
 def _time_left(step: Step | None) -> str:
     if step is None or not step.left or step.left_s is None:
         return ""
-    return f", about {span(step.left_s)} left"
+    return f"about {span(max(1.0, step.left_s))} left"

@@ -278,8 +278,8 @@ class TableScreen(ArenaScreen):
         elif "named" in record.flags:
             said += " An answer names its model: not rated."
         second = f" With all that, you would use: {record.second}." if record.second else ""
-        ask = "" if second or not record.vote else "  a b t: which would you use, knowing this?"
-        self.query_one(ProgressLine).sum_up(f"{said}{second}", f"enter: {'next' if self.judges else 'new'}{ask}")
+        ask = "" if second or not record.vote else "a b t: which would you use?"
+        self.query_one(ProgressLine).sum_up(f"{said}{second}", ask)
         self.refresh_board()
 
     async def _choose(self, verdict: Verdict) -> None:

@@ -17,7 +17,7 @@ class ProgressLine(Static):
     def __init__(self) -> None:
         """An empty line."""
         super().__init__(markup=False, id="progress")
-        self._sum = Content("")
+        self._sum = "", ""
 
     def tell(self, *, started: bool, generated: bool) -> None:
         """`started`: text is shown; `generated`: every seat is done."""
@@ -32,9 +32,11 @@ class ProgressLine(Static):
 
     def sum_up(self, said: str, more: str) -> None:
         """The verdict, and what comes next."""
-        self._sum = Content.assemble((said, "bold"), (f"  {more}", "$text-muted"))
-        self.update(self._sum)
+        self._sum = said, more
+        self.add("")
 
-    def add(self, more: str) -> None:
-        """Put more behind the verdict."""
-        self.update(Content.assemble(self._sum, (f"  {more}", "$accent")))
+    def add(self, effect: str) -> None:
+        """Put what the verdict has changed behind it."""
+        said, more = self._sum
+        effect = f"  {effect}" if effect else ""
+        self.update(Content.assemble((said, "bold"), (effect, "$accent"), (f"  {more}", "$text-muted")))

@@ -116,11 +116,13 @@ class Watch:
 
         return self._thread.submit(judge)
 
-    def overview(self, infos: Sequence[ModelInfo]) -> Future[tuple[Machine, list[FitVerdict], Together | None]]:
+    def overview(
+        self, infos: Sequence[ModelInfo], seats: int = len(LABELS)
+    ) -> Future[tuple[Machine, list[FitVerdict], Together | None]]:
         """All that the hardware panel shows: the machine, each of the models, and all of them at once.
 
-        The last is None for one model alone, and for more than can sit in a round. Cancels an older one that has not
-        begun.
+        The last is None for one model alone, and for more than the `seats` of a round: they never meet all. Cancels an
+        older one that has not begun.
         """
 
         def look() -> tuple[Machine, list[FitVerdict], Together | None]:
@@ -130,7 +132,7 @@ class Watch:
             # where it depends on the last MiB, llama.cpp itself is asked for the next time
             self._sharpen_later([info for info, fit in zip(infos, fits, strict=True) if fit.verdict is Fits.TIGHT])
             mine = [info for info in infos if info.local]
-            company = 1 < len(mine) <= len(LABELS)
+            company = 1 < len(mine) <= seats
             return here, fits, probe.together(mine, here, context=self._context) if company else None
 
         return self._newest("overview", look)

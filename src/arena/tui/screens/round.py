@@ -294,4 +294,5 @@ class RoundScreen(TableScreen):
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        self.query_one(HardwarePanel).show(*await wrap_future(self.arena.watch.overview(self._choice.infos)))
+        choice = self._choice
+        self.query_one(HardwarePanel).show(*await wrap_future(self.arena.watch.overview(choice.infos, choice.seats)))

@@ -152,8 +152,13 @@ def test_a_shared_first_place_of_three_beats_the_third():
 
 @pytest.mark.parametrize(
     "bad",
-    [Stage(("a", "b"), ()), Stage(("a", "b"), ("c",)), Stage(("a", "a"), ("a",))],
-    ids=["nobody", "a stranger", "itself"],
+    [
+        Stage(("a", "b"), ()),
+        Stage(("a", "b"), ("c",)),
+        Stage(("a", "a"), ("a",)),
+        Stage(("a", "b"), ("a",), times=0),
+    ],
+    ids=["nobody", "a stranger", "itself", "never"],
 )
 def test_what_is_no_stage_is_refused(bad):
     with pytest.raises(ValueError, match="No stage of a vote"):

@@ -86,6 +86,8 @@ class Stage:
     chosen: tuple[str, ...]
     round_id: str = ""
     both_bad: bool = False
+    times: int = 1
+    """How many votes said exactly this: n equal stages may be written as one."""
 
 
 def stages(verdict: Verdict, keys: tuple[str, ...], round_id: str = "") -> tuple[Stage, ...]:

@@ -80,7 +80,7 @@ def fit_davidson(stages: Iterable[Stage], contestants: Collection[str] = (), pri
 
     It depends on what was voted, not on the order: equal stages are counted together, and the counts are summed in
     the order of the keys. Raises ValueError when a stage shows somebody twice, or picks nobody, or somebody who was
-    not shown.
+    not shown, or was never said.
     """
     picked = _count(stages)
     keys = tuple(sorted({*contestants, *chain.from_iterable(picked)}))
@@ -173,7 +173,12 @@ class _Likelihood:
 def _count(stages: Iterable[Stage]) -> dict[tuple[str, ...], Picks]:
     """What was picked of each set that was shown, whatever the seats and the order."""
     picked: dict[tuple[str, ...], Picks] = {}
-    for (shown, chosen), times in Counter((stage.shown, stage.chosen) for stage in stages).items():
+    said: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
+    for stage in stages:
+        said[stage.shown, stage.chosen] += stage.times
+        if stage.times < 1:
+            raise ValueError(f"No stage of a vote: cast {stage.times} times.")
+    for (shown, chosen), times in said.items():
         if not chosen or not set(chosen) <= set(shown) or len(set(shown)) < len(shown):
             raise ValueError(f"No stage of a vote: {chosen} chosen from {shown}.")
         picked.setdefault(tuple(sorted(shown)), Counter())[tuple(sorted(set(chosen)))] += times

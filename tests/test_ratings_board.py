@@ -116,7 +116,9 @@ def test_groups_join_through_any_chain_of_meetings():
 
 
 def test_equal_scores_share_a_rank_and_stand_by_name():
-    board = compute_board(cast(("tie", "ca"), ("a", "ab"), ("a", "cb")), {"a": "zephyr", "b": "qwen", "c": "llama"})
+    board = compute_board(
+        cast(("tie", "ca"), ("tie", "ac"), ("a", "ab"), ("a", "cb")), {"a": "zephyr", "b": "qwen", "c": "llama"}
+    )
     assert [(standing.key, standing.rank) for standing in board.standings] == [("c", 1), ("a", 1), ("b", 3)]
 
 
@@ -190,7 +192,7 @@ def test_trust_needs_votes_and_a_narrow_interval(votes, half_width, status):
 
 def test_trust_grows_with_the_votes():
     order = list(Status)
-    found = [line(compute_board(cast(*[("a", "ab"), ("b", "ab"), ("tie", "ab")] * n), {}), "a") for n in (1, 4, 40)]
+    found = [line(compute_board(cast(*[("a", "ab"), ("a", "ba"), ("tie", "ab")] * n), {}), "a") for n in (1, 4, 40)]
     assert [standing.status for standing in found] == order[1:]
     for few, many in pairwise(found):
         assert many.high - many.low < few.high - few.low

@@ -26,6 +26,16 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What something besides the strength of an answer adds to the log odds of its being chosen."""
+
+    value: float
+    low: float
+    high: float
+    """The 95 % posterior interval."""
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """One line of the leaderboard."""
 

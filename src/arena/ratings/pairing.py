@@ -15,7 +15,8 @@ from itertools import combinations
 import numpy as np
 
 from arena.core.errors import UsageError
-from arena.ratings.davidson import Fit, FloatArray, IndexArray
+from arena.ratings.davidson import Fit
+from arena.ratings.likelihood import FloatArray, IndexArray
 from arena.ratings.posterior import gaps, normal_cdf
 
 LEAST_SHOWN_SHARE = 0.25

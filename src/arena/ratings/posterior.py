@@ -12,7 +12,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from arena.ratings.davidson import Fit, FloatArray
+from arena.ratings.davidson import Z95, Fit
+from arena.ratings.likelihood import FloatArray
 
 ELO_PER_THETA = 400 / math.log(10)
 """173.7"""
@@ -20,7 +21,6 @@ MEAN_SCORE = 1000.0
 DRAWS = 4000
 """A share of the draws is right within 0.008 (one standard error)."""
 
-_Z95 = NormalDist().inv_cdf(0.975)
 _Z_AHEAD = NormalDist().inv_cdf(0.95)
 """A pair is settled when its order is right with a probability of 95 %."""
 _VOTE_HINTS = (10, 20, 50, 100, 200, 500, 1000)
@@ -39,7 +39,7 @@ def scores(fit: Fit) -> tuple[FloatArray, FloatArray]:
     if m > 1:
         centring = np.eye(m) - 1 / m
         variance = np.diag(centring @ fit.covariance @ centring)
-    return MEAN_SCORE + ELO_PER_THETA * centred, ELO_PER_THETA * _Z95 * np.sqrt(variance)
+    return MEAN_SCORE + ELO_PER_THETA * centred, ELO_PER_THETA * Z95 * np.sqrt(variance)
 
 
 def gaps(fit: Fit) -> tuple[FloatArray, FloatArray]:

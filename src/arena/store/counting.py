@@ -36,7 +36,9 @@ truncated answer is the model's own doing: it counts, and stays marked.
 
 _JUDGED = """
 SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.cast_at, votes.decided_ms, votes.voter,
-    rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars
+    rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars,
+    CASE WHEN prompts.language <> '' THEN prompts.language WHEN prompts.text GLOB '*[가-힣]*' THEN 'ko' ELSE 'en' END
+        AS language_of_prompt
 FROM votes
 JOIN rounds ON rounds.id = votes.round
 JOIN prompts ON prompts.sha256 = rounds.prompt
@@ -45,6 +47,7 @@ LEFT JOIN answers ON answers.round = seats.round AND answers.seat = seats.seat
 WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
     AND rounds.state = 'voted' AND rounds.blind = 1
     AND (:voter = '' OR votes.voter = :voter)
+    AND votes.cast_at >= :since AND (:language = '' OR language_of_prompt = :language)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
 ORDER BY votes.cast_at, votes.id, seats.seat
 """
@@ -78,9 +81,11 @@ class Judged:
     """The prompt's sha256."""
     tags: tuple[str, ...]
     chars: tuple[int, ...]
-    """Characters of the answers in the order of the seats, for the length bias."""
+    """Characters of the answers in the order of the seats."""
     cast_at: str
     decided_ms: int | None
+    language: str = ""
+    """Of the prompt: `en`, `ko`, ..., guessed where nobody said."""
     control: bool = False
     """Whether a contestant met itself: a control of the voter, no comparison."""
 
@@ -88,21 +93,41 @@ class Judged:
 class LedgerCounts(LedgerContestants):
     """The counting part of the ledger."""
 
-    def verdicts(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
+    def verdicts(
+        self,
+        *,
+        tag: str = "",
+        language: str = "",
+        since: str = "",
+        voter: str = "me",
+        without: Collection[str] = UNRATED_FLAGS,
+    ) -> list[Judged]:
         """The rounds that are rated, in the order of their votes; controls are not among them.
 
-        `tag` narrows to prompts with that tag, `voter` '' means everybody, `without`: the flags that keep a round out.
+        `tag` narrows to prompts with that tag, `language` to those in it, `since` (UTC, ISO 8601) to the votes from
+        then on, `voter` '' means everybody, `without`: the flags that keep a round out.
         """
-        return [judged for judged in self._judged(tag, voter, without) if not judged.control]
+        found = self._judged(tag, voter, without, language, since)
+        return [judged for judged in found if not judged.control]
 
     def controls(self, *, voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
         """The judged rounds in which a contestant met itself: they measure the voter's noise and side."""
         return [judged for judged in self._judged("", voter, without) if judged.control]
 
-    def stages(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Stage]:
-        """What ratings are fitted from: the stages of `verdicts`."""
-        found = self.verdicts(tag=tag, voter=voter, without=without)
-        return [stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id)]
+    def stages(
+        self,
+        *,
+        tag: str = "",
+        language: str = "",
+        since: str = "",
+        voter: str = "me",
+        without: Collection[str] = UNRATED_FLAGS,
+    ) -> list[Stage]:
+        """What ratings are fitted from: the stages of `verdicts`, with the lengths of the answers."""
+        found = self.verdicts(tag=tag, language=language, since=since, voter=voter, without=without)
+        return [
+            stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id, judged.chars)
+        ]
 
     def tallies(self) -> dict[str, Tally]:
         """Medians over the clean runs of every contestant that has one, by fingerprint, sealed rounds left out.
@@ -146,10 +171,13 @@ class LedgerCounts(LedgerContestants):
         by_round = groupby(found, key=lambda row: row["round"])
         return {key: tuple(row["contestant"] for row in group) for key, group in by_round}
 
-    def _judged(self, tag: str, voter: str, without: Collection[str]) -> list[Judged]:
+    def _judged(
+        self, tag: str, voter: str, without: Collection[str], language: str = "", since: str = ""
+    ) -> list[Judged]:
         """Comparisons and controls, oldest vote first, repeats counted once."""
+        narrowed = {"tag": tag, "voter": voter, "language": language, "since": since}
         with self._connection.reading():
-            found, led = self._connection.rows(_JUDGED, tag=tag, voter=voter), self.merges()
+            found, led = self._connection.rows(_JUDGED, **narrowed), self.merges()
         newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
         for _, group in groupby(found, key=lambda row: row["id"]):
             seats = list(group)
@@ -176,6 +204,7 @@ def _judged_of(seats: Sequence[sqlite3.Row], led: Mapping[str, str]) -> Judged:
         chars=tuple(row["out_chars"] for row in seats),
         cast_at=first["cast_at"],
         decided_ms=first["decided_ms"],
+        language=first["language_of_prompt"],
         control=len(set(seated)) < len(seated),
     )
 

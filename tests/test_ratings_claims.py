@@ -183,6 +183,8 @@ def test_frontiers_are_of_those_here_with_votes_and_known_costs_and_only_beside_
     without_b = with_frontiers(replace(board, standings=tuple(gone)))
     assert without_b.unbeaten_for_speed == ("a", "c", "x")
     assert without_b.unbeaten_for_memory == ("a", "c", "y")
+    away = [replace(line, here=False) for line in board.standings]
+    assert with_frontiers(replace(board, standings=tuple(away))).unbeaten_for_speed == board.unbeaten_for_speed
 
 
 def test_one_thread_is_enough_for_a_board_and_nobody_else_is_told_so():

@@ -35,6 +35,7 @@ from arena.engine.deal import deal
 from arena.engine.play import Play, verdict_on
 from arena.engine.room import Room
 from arena.lineup import Lineup
+from arena.scoring import Scores
 from arena.watch import Watch
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Arena:
         self._clock = clock
         self._room = Room()
         self._desk = Desk(settings.db)
+        self.scores = Scores(self._desk, settings.sampling)
         self._playing = asyncio.Lock()
         """Two rounds at once would spoil each other's clocks."""
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
@@ -269,15 +271,8 @@ class Arena:
         return self._desk.do(settle)
 
     def board(self, tag: str = "") -> Future[Board]:
-        """The leaderboard, recomputed from raw votes."""
-
-        def compute(ledger: SqliteLedger) -> Board:
-            from arena.ratings.board import compute_board  # noqa: PLC0415 - numpy
-
-            names = distinct_names(ledger.contestants().values())
-            return compute_board(ledger.stages(tag=tag), names, ledger.tallies())
-
-        return self._desk.do(compute)
+        """The leaderboard, recomputed from raw votes; `scores.board` can narrow it further."""
+        return self.scores.board(tag)
 
     def merge(self, member: str, leader: str) -> Future[None]:
         """Let the votes on one contestant count for another from now on. Raises ArenaError.

@@ -26,10 +26,11 @@ def unbeaten(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
 def with_frontiers(board: Board) -> Board:
     """The board with its unbeaten contestants: by score and speed, and by score and memory.
 
-    Who has no votes, is not here, or whose cost is unknown, neither is unbeaten nor beats anybody. Nor is anybody
-    beaten by one with whom it was never compared.
+    Who has no votes, or whose cost is unknown, neither is unbeaten nor beats anybody; likewise who is not here, unless
+    nobody is. Nor is anybody beaten by one with whom it was never compared.
     """
-    able = {line.key: line for line in board.standings if line.votes and line.here is not False}
+    voted = [line for line in board.standings if line.votes]
+    able = {line.key: line for line in [line for line in voted if line.here] or voted}
     by_speed: list[str] = []
     by_memory: list[str] = []
     for group in board.components:

@@ -34,11 +34,13 @@ A seat that broke off did not lose an argument, and `named` says that an answer 
 truncated answer is the model's own doing: it counts, and stays marked.
 """
 
-_JUDGED = """
+_LANGUAGE = """CASE WHEN prompts.language <> '' THEN prompts.language
+    WHEN prompts.text GLOB '*[가-힣]*' THEN 'ko' ELSE 'en' END"""
+"""As `Prompt.guessed_language` has it."""
+_JUDGED = f"""
 SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.cast_at, votes.decided_ms, votes.voter,
     rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars,
-    CASE WHEN prompts.language <> '' THEN prompts.language WHEN prompts.text GLOB '*[가-힣]*' THEN 'ko' ELSE 'en' END
-        AS language_of_prompt
+    {_LANGUAGE} AS language_of_prompt
 FROM votes
 JOIN rounds ON rounds.id = votes.round
 JOIN prompts ON prompts.sha256 = rounds.prompt
@@ -50,7 +52,12 @@ WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
     AND votes.cast_at >= :since AND (:language = '' OR language_of_prompt = :language)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
 ORDER BY votes.cast_at, votes.id, seats.seat
+"""  # noqa: S608 - all of it is written here
+_VOTED = "FROM rounds JOIN prompts ON prompts.sha256 = rounds.prompt"
+_TAGS = f"""
+SELECT DISTINCT tag.value AS tag {_VOTED} JOIN json_each(prompts.tags) AS tag WHERE rounds.state = 'voted' ORDER BY tag
 """
+_LANGUAGES = f"SELECT DISTINCT {_LANGUAGE} AS language {_VOTED} WHERE rounds.state = 'voted' ORDER BY language"
 # Speeds of rounds that still wait for a vote stay out: a figure that moves with a sealed answer would tell on it.
 _CLEAN = """
 SELECT seats.contestant, answers.decode_tps, answers.chars_per_s, answers.ttft_ms,
@@ -141,6 +148,12 @@ class LedgerCounts(LedgerContestants):
         for run in runs:
             by_leader.setdefault(led.get(run["contestant"], run["contestant"]), []).append(run)
         return {key: _tally(own) for key, own in by_leader.items()}
+
+    def facets(self) -> tuple[list[str], list[str]]:
+        """The tags and the languages of prompts that were voted on, in the order of the alphabet."""
+        with self._connection.reading():
+            tags, languages = self._connection.rows(_TAGS), self._connection.rows(_LANGUAGES)
+        return [row["tag"] for row in tags], [row["language"] for row in languages]
 
     def shown_counts(self) -> dict[str, int]:
         """In how many rounds each contestant was dealt, by fingerprint.

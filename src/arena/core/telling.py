@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from itertools import pairwise
 
@@ -14,13 +15,20 @@ RATES = {
     "longer": "the longest answer",
     "first_finished": "the first to end",
     "markdown": "the one with most Markdown",
-    "noise": "a winner among twins (controls)",
-    "noise_left": "of these, the left one",
+    "noise": "a winner of twins (control)",
+    "noise_left": "the left one of twins",
 }
 """The rates of the bias report by their fields, each as the end of the sentence 'you chose'."""
 LEAD_WORDS = {Lead.TOO_EARLY: "too early", Lead.LEANING: "leaning", Lead.AHEAD: "ahead", Lead.EVEN: "even"}
 """What fits in a column."""
 _MANY = 500
+
+
+def short_names(board: Board) -> dict[str, str]:
+    """What to call each line where room is scarce: without the endpoint, unless two would have the same name."""
+    tails = {line.key: line.model.partition("/")[2] or line.model for line in board.standings}
+    times = Counter(tails.values())
+    return {line.key: tails[line.key] if times[tails[line.key]] == 1 else line.model for line in board.standings}
 
 
 def beats_next(board: Board) -> dict[str, PairStanding]:

@@ -9,7 +9,7 @@ from arena.core.telling import RATES, odds_share
 from arena.core.text import counted
 from arena.tui.widgets.bars import share_bar
 
-_TOLD = 32
+_TOLD = 31
 _FIGURES = 32
 _EXPLAINED = (
     "┊ is what choosing blindly would give. A line that does not reach it is a habit; all others may be chance.",
@@ -23,11 +23,11 @@ def bias_panel(report: BiasReport, width: int) -> Content:
     title = f"You chose…   {counted(report.votes, 'blind vote')} with one winner"
     if not report.votes and not report.noise.of:
         return Content.styled("No blind vote with a winner yet: habits show after a few dozen.", "$text-muted")
-    bar = max(11, min(60, width - _TOLD - _FIGURES))
+    bar = max(11, min(61, width - _TOLD - _FIGURES))
     scale = f"{'0 %':<{bar // 2 - 1}}50 %{'100 %':>{bar - bar // 2 - 3}}"
     lines = [
         Content.styled(title, "bold $text-muted"),
-        Content.styled(" " * (_TOLD + 1) + scale, "$text-disabled"),
+        Content.styled(" " * _TOLD + scale, "$text-disabled"),
     ]
     for field, told in RATES.items():
         rate: Rate = getattr(report, field)
@@ -45,7 +45,7 @@ def _line(told: str, share: float | None, low: float, high: float, chance: float
         return Content.styled(f" {told:<{_TOLD}}{'not seen yet':<{bar}}", "$text-disabled")
     habit = chance is not None and not low <= chance <= high
     return Content.assemble(
-        (f" {told:<{_TOLD}}", "bold" if habit else ""),
+        (f" {told:<{_TOLD - 1}}", "bold" if habit else ""),
         share_bar(low, share, high, chance, bar),
         (f"  {share:>4.0%}", "bold $accent" if habit else "bold"),
         (f"  {100 * low:.0f}–{100 * high:.0f} %".ljust(12), "$text-muted"),

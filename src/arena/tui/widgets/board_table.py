@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,15 +10,17 @@ from textual.content import Content
 
 from arena.core.machine import Fits, human_bytes
 from arena.core.ratings import Board, Lead, PairStanding, Standing, Status
-from arena.core.telling import LEAD_WORDS, beats_next, bridge_hints, effect_words, pair_hint
+from arena.core.telling import LEAD_WORDS, beats_next, bridge_hints, effect_words, pair_hint, short_names
 from arena.core.text import clean_name
 from arena.tui.widgets.bars import interval_bar
 
-_NAMES = (14, 30)
-"""The narrowest and the widest column of names; likewise of bars."""
-_BARS = (9, 36)
+_NAME = 30
+"""The widest column of names; likewise of bars."""
+_BAR = 40
 _GAP = 2
 _HINTS = 4
+_LEGEND_FROM = 84
+"""Columns from which on the legend says more than the signs."""
 STATUS_SIGNS = {Status.NO_VOTES: " ", Status.TOO_EARLY: "○", Status.USABLE: "◐", Status.ESTABLISHED: "●"}
 _FIT_COLOURS = {Fits.FITS: "$success", Fits.TIGHT: "$warning", Fits.PARTIAL: "$warning", Fits.NO: "$error"}
 _LEAD_COLOURS = {Lead.AHEAD: "bold $success", Lead.LEANING: "$success", Lead.EVEN: "$secondary"}
@@ -66,6 +68,7 @@ def standings(board: Board, width: int, sort: Sort = Sort.SCORE) -> Content:
         return Content.styled("Ask something, read, vote: the board fills.", "$text-muted")
     columns, name, bar = _layout(board, width, sort)
     scale = min(line.low for line in board.standings), max(line.high for line in board.standings)
+    names = short_names(board)
     lines = [_head(columns, name, bar, scale, sort)]
     before: tuple[str, ...] | None = None
     groups = {key: group for group in board.components for key in group}
@@ -75,22 +78,22 @@ def standings(board: Board, width: int, sort: Sort = Sort.SCORE) -> Content:
             told = "never compared with those above: no rank between them" if group else "no votes yet"
             lines.append(Content.styled(f"     ╌╌ {told} ╌╌", "$text-muted"))
         before = group
-        lines.append(_row(line, columns, name, bar, scale))
-    return Content("\n").join([*lines, Content(""), *_notes(board)])
+        lines.append(_row(line, names[line.key], columns, name, bar, scale))
+    return Content("\n").join([*lines, Content(""), *_notes(board, names, width)])
 
 
 def _layout(board: Board, width: int, sort: Sort) -> tuple[list[_Column], int, int]:
     """The columns that fit, from left to right, and the widths of names and bars."""
-    name, bar = _NAMES[0], _BARS[0]
-    room = width - 5 - name - bar - _GAP
+    longest = max(Content(clean_name(name, _NAME)).cell_length for name in short_names(board).values())
+    name, bar = min(longest, max(14, width // 6)), width // 10
+    room = width - 6 - name - bar - _GAP
     chosen = []
     for column in sorted(_columns(board), key=lambda column: column.sort is not sort or sort is Sort.SCORE):
         if column.width + _GAP <= room:
             chosen.append(column)
             room -= column.width + _GAP
-    longest = max(Content(clean_name(line.model, _NAMES[1])).cell_length for line in board.standings)
     more = max(0, min(longest - name, room))
-    return sorted(chosen, key=lambda column: column.place), name + more, min(_BARS[1], bar + room - more)
+    return sorted(chosen, key=lambda column: column.place), name + more, min(_BAR, bar + room - more)
 
 
 def _columns(board: Board) -> list[_Column]:
@@ -121,10 +124,11 @@ def _columns(board: Board) -> list[_Column]:
 
 
 def _head(columns: Sequence[_Column], name: int, bar: int, scale: tuple[float, float], sort: Sort) -> Content:
-    ends = f"{scale[0]:.0f}", f"{scale[1]:.0f}"
+    left, right = f"{scale[0]:.0f}", f"{scale[1]:.0f}"
+    ends = f"{left}{right:>{bar - len(left)}}" if bar > len(left + right) else " " * bar
     parts: list[Content] = [
-        Content.styled(f"  #  {_mark('model', sort is Sort.NAME):<{name}}", _head_style(sort is Sort.NAME)),
-        Content.styled(f"  {ends[0]}{ends[1]:>{max(0, bar - len(ends[0]))}}", "$text-muted"),
+        Content.styled(f"  #   {_mark('model', sort is Sort.NAME):<{name}}", _head_style(sort is Sort.NAME)),
+        Content.styled(f"  {ends}", "$text-muted"),
     ]
     for column in columns:
         chosen = column.sort is sort
@@ -141,12 +145,14 @@ def _head_style(chosen: bool) -> str:  # noqa: FBT001
     return "bold $accent" if chosen else "bold $text-muted"
 
 
-def _row(line: Standing, columns: Sequence[_Column], name: int, bar: int, scale: tuple[float, float]) -> Content:
-    told = clean_name(line.model, name)
+def _row(
+    line: Standing, told: str, columns: Sequence[_Column], name: int, bar: int, scale: tuple[float, float]
+) -> Content:
+    told = clean_name(told, name)
     told += " " * (name - Content(told).cell_length)
     parts = [
         Content.styled(f" {line.rank or '–':>2}", "bold $accent"),
-        Content.styled(f" {STATUS_SIGNS[line.status]}", "$accent"),
+        Content.styled(f" {STATUS_SIGNS[line.status]} ", "$accent"),
         Content.styled(told, "$text-muted" if line.here is False else "bold"),
         Content("  "),
         interval_bar(line.low, line.score, line.high, scale, bar) if line.votes else Content(" " * bar),
@@ -158,14 +164,16 @@ def _row(line: Standing, columns: Sequence[_Column], name: int, bar: int, scale:
     return Content("").join(parts)
 
 
-def _notes(board: Board) -> list[Content]:
+def _notes(board: Board, names: Mapping[str, str], width: int) -> list[Content]:
     """What the signs mean, and what more votes would settle."""
-    names = {line.key: clean_name(line.model, 40) for line in board.standings}
-    signs = "   ".join(f"{sign} {status.value}" for status, sign in STATUS_SIGNS.items() if sign.strip())
-    lines = [Content.styled(f"     {signs}   bar: 95 % interval   rank: 80 % range", "$text-muted"), Content("")]
+    names = {key: clean_name(name, _NAME) for key, name in names.items()}
+    signs = "  ".join(f"{sign} {status.value}" for status, sign in STATUS_SIGNS.items() if sign.strip())
+    legend = f"    {signs}{'  ·  bar: 95 % interval  ·  rank: 80 % range' if width >= _LEGEND_FROM else ''}"
+    lines = [Content.styled(legend, "$text-muted"), Content("")]
     lines += [Content.styled(f"⇄ {told}", "$accent") for told in bridge_hints(board, names)]
-    hints = [pair_hint(pair, names) for pair in beats_next(board).values() if pair.votes_needed]
-    lines += [Content.styled(told, "$text-muted") for told in hints[:_HINTS]]
+    undecided = [pair for pair in beats_next(board).values() if pair.votes_needed]
+    undecided.sort(key=lambda pair: pair.votes_needed or 0)
+    lines += [Content.styled(pair_hint(pair, names), "$text-muted") for pair in undecided[:_HINTS]]
     if board.length:
         told = f"Adjusted: as if all answers were equally long; you take {effect_words(board.length, 'longer')}."
         lines.append(Content.styled(told, "$text-muted"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from textual.widgets import Static
 
 from arena.core.bias import BiasReport
 from arena.core.ratings import Board, Standing
+from arena.core.telling import short_names
 from arena.core.text import clean_line, clean_name, counted
 from arena.tui.widgets.bias_panel import bias_panel
 from arena.tui.widgets.board_table import Sort, standings
@@ -17,7 +19,8 @@ from arena.tui.widgets.pair_matrix import pair_matrix
 from arena.tui.widgets.scatter import Point, scatter
 
 _SIDE_BY_SIDE = 96
-_NAME = 18
+_NAME = 20
+_TALLEST = 26
 
 
 class View(StrEnum):
@@ -99,23 +102,29 @@ def board_head(board: Board | None, shown: Shown) -> Content:
 def _costs(board: Board, width: int, height: int) -> Content:
     """Score against speed and against memory, side by side or one below the other."""
     beside = width >= _SIDE_BY_SIDE
-    size = ((width - 3) // 2 if beside else width, max(9, height - 3 if beside else (height - 4) // 2))
-    voted = [line for line in board.standings if line.votes]
+    size = (width - 3) // 2 if beside else width, min(_TALLEST, max(9, height - 3))
+    names = {key: clean_name(name, _NAME) for key, name in short_names(board).items()}
+    group = board.components[0] if board.components else ()
+    lines = [line for line in board.standings if line.key in group]  # no order holds between groups
     fast = [
-        _point(line, line.tally.chars_s, line.key in board.unbeaten_for_speed) for line in voted if line.tally.chars_s
+        _point(line, names, line.tally.chars_s, line.key in board.unbeaten_for_speed)
+        for line in lines
+        if line.tally.chars_s
     ]
     small = [
-        _point(line, line.tally.vram_bytes / 2**30, line.key in board.unbeaten_for_memory)
-        for line in voted
+        _point(line, names, line.tally.vram_bytes / 2**30, line.key in board.unbeaten_for_memory)
+        for line in lines
         if line.tally.vram_bytes
     ]
-    speed = scatter(fast, size, "SCORE against SPEED (characters per second) →")
-    memory = scatter(small, size, "SCORE against MEMORY (GiB) → less", less_is_better=True)
+    speed = scatter(fast, size, "SCORE against SPEED, characters per second  (faster →)")
+    memory = scatter(small, size, "SCORE against MEMORY, GiB  (smaller →)", less_is_better=True)
     note = Content.assemble(
         ("★", "bold $accent"), (" nothing you own beats this on both   │ 95 % interval of the score", "$text-muted")
     )
+    if len(board.components) > 1:
+        note = Content.assemble(note, ("   without those who were never compared with these", "$text-muted"))
     if not beside:
-        return Content("\n").join([speed, memory, note])
+        return Content("\n").join([speed, note, Content(""), memory, note])
     left, right = speed.split("\n"), memory.split("\n")
     longest = max(len(left), len(right))
     rows = []
@@ -126,6 +135,5 @@ def _costs(board: Board, width: int, height: int) -> Content:
     return Content("\n").join([*rows, note])
 
 
-def _point(line: Standing, cost: float, unbeaten: bool) -> Point:  # noqa: FBT001
-    name = clean_name(line.model.partition("/")[2] or line.model, _NAME)
-    return Point(name, cost, line.score, line.low, line.high, unbeaten)
+def _point(line: Standing, names: Mapping[str, str], cost: float, unbeaten: bool) -> Point:  # noqa: FBT001
+    return Point(names[line.key], cost, line.score, line.low, line.high, unbeaten)

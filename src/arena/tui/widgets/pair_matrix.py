@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.content import Content
 
 from arena.core.ratings import Board, Lead, PairStanding
-from arena.core.telling import pair_hint
+from arena.core.telling import pair_hint, short_names
 from arena.core.text import clean_name
 
 _NAMES = (12, 26)
@@ -18,7 +20,8 @@ def pair_matrix(board: Board, width: int) -> Content:
     lines = [line for line in board.standings if line.votes]
     if len(lines) < 2:
         return Content.styled("No two were compared yet.", "$text-muted")
-    longest = max(Content(clean_name(line.model, _NAMES[1])).cell_length for line in lines)
+    names = {key: clean_name(name, _NAMES[1]) for key, name in short_names(board).items()}
+    longest = max(Content(names[line.key]).cell_length for line in lines)
     name = max(_NAMES[0], min(longest, width - 6 - _CELL * len(lines)))
     fitting = lines[: max(1, (width - 6 - name) // _CELL)]
     pairs = {(pair.a, pair.b): pair for pair in board.pairs}
@@ -27,18 +30,18 @@ def pair_matrix(board: Board, width: int) -> Content:
     )
     rows = [head]
     for number, line in enumerate(lines, 1):
-        told = clean_name(line.model, name)
+        told = clean_name(names[line.key], name)
         told += " " * (name - Content(told).cell_length)
         cells = [_cell(pairs, line.key, other.key) for other in fitting]
         rows.append(Content.assemble((f" {number:>2}  ", "bold $accent"), (told, "bold"), " ", *cells))
     legend = Content.assemble(
         ("\n     ", ""),
         ("97%", "bold $success"),
-        ("·12  the row is better than the column with 97 %; they met in 12 votes.  ", "$text-muted"),
+        ("·12  row better than column; votes of the two   ", "$text-muted"),
         ("≈", "$secondary"),
-        ("  no practical difference", "$text-muted"),
+        (" no practical difference", "$text-muted"),
     )
-    return Content("\n").join([*rows, legend, Content(""), *_hints(board)])
+    return Content("\n").join([*rows, legend, Content(""), *_hints(board, names)])
 
 
 def _cell(pairs: dict[tuple[str, str], PairStanding], row: str, column: str) -> Content:
@@ -65,9 +68,8 @@ def _style(chance: float, lead: Lead) -> str:
     return f"bold {colour}" if lead is Lead.AHEAD else colour
 
 
-def _hints(board: Board) -> list[Content]:
+def _hints(board: Board, names: Mapping[str, str]) -> list[Content]:
     """The pairs that fewest votes would settle."""
-    names = {line.key: clean_name(line.model, 40) for line in board.standings}
     shown = [pair for pair in board.pairs if pair.votes_needed and pair.a in names and pair.b in names]
     shown.sort(key=lambda pair: (pair.votes_needed or 0, -pair.p_a_beats_b))
     return [Content.styled(pair_hint(pair, names), "$text-muted") for pair in shown[:_HINTS]]

@@ -36,21 +36,25 @@ class _Canvas:
     width: int
     height: int
     cells: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
+    taken: set[tuple[int, int]] = field(default_factory=set)
+    """Cells of points and names; lines may be written over."""
 
-    def put(self, x: int, y: int, text: str, style: str) -> None:
-        """Write from (x, y) to the right; row 0 is the top."""
+    def put(self, x: int, y: int, text: str, style: str, *, line: bool = False) -> None:
+        """Write from (x, y) to the right; row 0 is the top. `line`: nothing that has to stay readable."""
         for char in text:
             cells = cell_len(char)
             if cells and x >= 0 and x + cells <= self.width and 0 <= y < self.height:
                 self.cells[x, y] = char, style
                 if cells == 2:
                     self.cells[x + 1, y] = "", style
+                if not line:
+                    self.taken |= {(x, y), (x + cells - 1, y)}
             x += cells
 
     def free(self, x: int, y: int, length: int) -> bool:
         """Whether a text of that length has room there and touches nothing."""
         inside = x >= 0 and x + length <= self.width and 0 <= y < self.height
-        return inside and all((x + offset, y) not in self.cells for offset in range(-1, length + 1))
+        return inside and all((x + offset, y) not in self.taken for offset in range(-1, length + 1))
 
     def rows(self) -> list[Content]:
         """The lines from top to bottom."""
@@ -82,7 +86,7 @@ def scatter(points: Sequence[Point], size: tuple[int, int], title: str, *, less_
     for point in points:
         x, _ = place(point)
         for y in range(upright.cell(point.high), upright.cell(point.low) + 1):
-            canvas.put(x, y, "│", "$primary-darken-1" if point.unbeaten else "$panel-lighten-3")
+            canvas.put(x, y, "│", "$primary-darken-1" if point.unbeaten else "$panel-lighten-2", line=True)
     for point in points:
         canvas.put(*place(point), *(("★", "bold $accent") if point.unbeaten else ("●", "$text-muted")))
     for point in sorted(points, key=lambda point: (not point.unbeaten, -point.y)):
@@ -111,10 +115,6 @@ class _Axis:
         share = (value - self.low) / (self.high - self.low)
         return round((1 - share if self.turned else share) * self.cells)
 
-    def value(self, cell: float) -> float:
-        share = cell / self.cells
-        return self.low + (1 - share if self.turned else share) * (self.high - self.low)
-
 
 def _staircase(canvas: _Canvas, corners: Sequence[tuple[int, int]]) -> None:
     """The edge of what is beaten: everything below an unbeaten point and to its left."""
@@ -122,8 +122,8 @@ def _staircase(canvas: _Canvas, corners: Sequence[tuple[int, int]]) -> None:
         if to_y < y:
             continue  # of another group, with which the one before was never compared
         for row in range(y, to_y):
-            canvas.put(x, row, "·", "$accent-darken-1")
-        canvas.put(x, to_y, "·" * (to_x - x), "$accent-darken-1")
+            canvas.put(x, row, "·", "$accent-darken-1", line=True)
+        canvas.put(x, to_y, "·" * (to_x - x), "$accent-darken-1", line=True)
 
 
 def _label(canvas: _Canvas, x: int, y: int, point: Point) -> None:
@@ -141,20 +141,34 @@ def _label(canvas: _Canvas, x: int, y: int, point: Point) -> None:
 
 def _framed(canvas: _Canvas, across: _Axis, upright: _Axis) -> list[Content]:
     """The canvas with its axes and their figures."""
-    ticks = {0, canvas.height // 2, canvas.height - 1}
+    ticks = {upright.cell(value): f"{value:.0f}" for value in _round_steps(upright.low, upright.high)}
     lines = []
     for y, row in enumerate(canvas.rows()):
-        told = f"{upright.value(y):.0f}" if y in ticks else ""
+        told = ticks.get(y, "")
         lines.append(Content.assemble((f"{told:>{_MARGIN - 1}} {'┤' if told else '│'}", "$text-muted"), row))
-    lines.append(Content.styled(" " * _MARGIN + "└" + "─" * canvas.width, "$text-muted"))
-    foot = [" "] * canvas.width
-    for cell in (0, canvas.width // 2, canvas.width - 1):
-        told = _figure(math.exp(across.value(cell)))
-        start = min(max(0, cell - len(told) // 2), canvas.width - len(told))
-        foot[start : start + len(told)] = told
-    lines.append(Content.styled(" " * (_MARGIN + 1) + "".join(foot), "$text-muted"))
+    base, foot = ["─"] * canvas.width, [" "] * (canvas.width + _MARGIN)
+    for value in _round_powers(math.exp(across.low), math.exp(across.high)):
+        cell, told = across.cell(math.log(value)), f"{value:g}"
+        start = max(0, cell - len(told) // 2)
+        if not "".join(foot[max(0, start - 1) : start + len(told) + 1]).strip():
+            base[cell] = "┬"
+            foot[start : start + len(told)] = told
+    lines.append(Content.styled(" " * _MARGIN + "└" + "".join(base), "$text-muted"))
+    lines.append(Content.styled(" " * (_MARGIN + 1) + "".join(foot).rstrip(), "$text-muted"))
     return lines
 
 
-def _figure(value: float) -> str:
-    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+def _round_steps(low: float, high: float) -> list[float]:
+    """Round values between, four or so."""
+    rough = max(high - low, 1e-9) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda size: abs(math.log(size / rough)))
+    return [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _round_powers(low: float, high: float) -> list[float]:
+    """1, 2, 5, 10, 20, ... between; where that gives less than two, round steps."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    between = [value for value in found if low <= value <= high]
+    return between if len(between) > 1 else [value for value in _round_steps(low, high) if value > 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from arena.core.loads import Load
 from arena.core.machine import FitVerdict
 from arena.core.models import Contestant, ModelInfo, Sampling, distinct_names
 from arena.core.ratings import Board, Standing, Tally
+from arena.core.simulation import Simulation, SimulationPlan
 from arena.desk import Desk
 
 if TYPE_CHECKING:
@@ -75,6 +76,16 @@ class Scores:
     def facets(self) -> Future[tuple[list[str], list[str]]]:
         """The tags and the languages of the prompts that were voted on, each in the order of the alphabet."""
         return self._desk.do(lambda ledger: ledger.facets())
+
+    def simulate(self, plan: SimulationPlan, tell: Callable[[int], None]) -> tuple[Simulation, dict[str, str]]:
+        """Replay the pair rule on this board, in the caller's thread, and what the contestants are called.
+
+        `tell` hears after each repeat how many are done. Raises ArenaError when no two contestants have votes.
+        """
+        from arena.ratings.simulate import simulate  # noqa: PLC0415 - numpy
+
+        stages, known = self._desk.do(lambda ledger: (ledger.stages(), ledger.contestants())).result()
+        return simulate(stages, plan, tell), distinct_names(known.values())
 
     def _here(
         self, ledger: SqliteLedger, infos: Sequence[ModelInfo], fits: Sequence[FitVerdict]

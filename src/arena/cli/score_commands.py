@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +34,26 @@ def board(form: str | None, db: Path | None, config: Path | None, **options: Any
         print_json(found.as_json())
     else:
         click.echo(found.as_csv() if form == "csv" else found.as_text(markdown=form == "md"))
+
+
+@main_group.command()
+@click.option("--repeats", type=click.IntRange(1), default=100, help="How many truths are drawn from your board.")
+@click.option("--votes", type=click.IntRange(10), default=200, help="Votes of each replay.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Another seed draws other truths.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@places
+def simulate(repeats: int, votes: int, seed: int, as_json: bool, db: Path | None, config: Path | None) -> None:  # noqa: FBT001
+    """Replay the rule that picks pairs against random pairs, on your own board."""
+    from arena.cli import simulation as told  # noqa: PLC0415
+    from arena.core.simulation import SimulationPlan  # noqa: PLC0415
+
+    plan = SimulationPlan(repeats, votes, seed)
+    with (
+        opened(db, config) as arena,
+        click.progressbar(length=repeats, label="Replaying", file=sys.stderr) as progress,
+    ):
+        found, names = arena.scores.simulate(plan, lambda _: progress.update(1))
+    if as_json:
+        print_json(told.as_json(found, names))
+    else:
+        click.echo(told.as_text(found))

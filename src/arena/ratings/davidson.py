@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
@@ -73,6 +73,8 @@ class Fit:
     """Log odds of the leftmost answer over the rightmost one of equals; None: not fitted."""
     length: Effect | None = None
     """Log odds of the longer answer over the shorter one of equals, at the usual difference; None: not fitted."""
+    mode: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """Shape (p,): all parameters at the mode, in the order of the layout."""
 
     def index(self, keys: Iterable[str]) -> list[int]:
         """Where these contestants are on the axes. Raises KeyError for one that was not fitted."""
@@ -98,21 +100,28 @@ def fit_davidson(
     shown = {key for key, _ in picked}
     keys = tuple(sorted({*contestants, *(key for several in shown for key in several)}))
     layout = Layout(keys, max([ROUND_SEATS, *map(len, shown)]) - 1, side, length)
-    mean, sd = _prior(layout, prior)
-    mode, covariance = _mode(blocks_of(picked, layout), mean, sd**-2.0)
+    return fit_blocks(blocks_of(picked, layout), layout, prior)
 
-    m = len(keys)
+
+def fit_blocks(
+    blocks: Sequence[Block], layout: Layout, prior: Prior = STANDARD_PRIOR, start: FloatArray | None = None
+) -> Fit:
+    """The posterior of counted sets; `start`: parameters to begin with, such as those of a fit with a vote less."""
+    mean, sd = _prior(layout, prior)
+    mode, covariance = _mode(blocks, mean, sd**-2.0, mean if start is None else start)
+    m = len(layout.keys)
     terms = [
         Effect(v, v - Z95 * s, v + Z95 * s)
         for v, s in zip(mode.tolist(), np.sqrt(np.diag(covariance)).tolist(), strict=True)
     ]
     return Fit(
-        keys,
+        layout.keys,
         mode[:m],
         covariance[:m, :m],
         tuple(np.exp(mode[m : m + layout.nus]).tolist()),
-        side=terms[m + layout.nus] if side else None,
-        length=terms[-1] if length else None,
+        side=terms[m + layout.nus] if layout.side else None,
+        length=terms[-1] if layout.length else None,
+        mode=mode,
     )
 
 
@@ -124,9 +133,11 @@ def _prior(layout: Layout, prior: Prior) -> tuple[FloatArray, FloatArray]:
     return mean, np.array([prior.theta_sd] * m + [prior.log_nu_sd] * nus + extra)
 
 
-def _mode(blocks: Sequence[Block], mean: FloatArray, precision: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _mode(
+    blocks: Sequence[Block], mean: FloatArray, precision: FloatArray, start: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Where the posterior is highest, and the inverse of its curvature there: Newton's method, damped."""
-    mode = mean.copy()
+    mode = start.copy()
     for _ in range(_MAX_STEPS):
         gradient, information = -precision * (mode - mean), np.diag(precision)
         for block in blocks:

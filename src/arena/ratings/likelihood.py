@@ -85,7 +85,7 @@ class Block:
     counts: FloatArray
     """Shape (R, P): how often each part was picked."""
     totals: FloatArray
-    """Shape (R, 1): how often the set was shown."""
+    """Shape (R, 1): how often the set was shown; a set that never was adds nothing."""
 
     def slopes(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Gradient, shape (p,), and negative Hessian, shape (p, p), of the log likelihood of these sets."""
@@ -97,7 +97,7 @@ class Block:
         mean = weighted.sum(axis=1)
         local = (self.counts - expected)[:, None, :] @ self.design
         information = weighted.transpose(0, 2, 1) @ self.design
-        information -= mean[:, :, None] * (mean / self.totals)[:, None, :]
+        information -= mean[:, :, None] * (mean / np.maximum(self.totals, 1))[:, None, :]
         gradient = np.bincount(self.places.ravel(), local.ravel(), minlength=p)
         hessian = np.bincount(self.squares, information.ravel(), minlength=p * p).reshape(p, p)
         return gradient.astype(np.float64, copy=False), hessian.astype(np.float64, copy=False)
@@ -120,21 +120,28 @@ def blocks_of(picked: dict[Shown, list[int]], layout: Layout) -> list[Block]:
         by_size.setdefault(len(shown.keys), []).append(shown)
     scale = _usual_difference(picked) if layout.length else 1.0
     return [
-        _block(
+        block_of(
             np.array([[axis[key] for key in shown.keys] for shown in sets], dtype=np.intp),
             np.array([picked[shown] for shown in sets], dtype=np.float64),
-            [_shares(shown.chars, size) for shown in sets] if layout.length else (),
             layout,
+            [_shares(shown.chars, size) for shown in sets] if layout.length else (),
             scale,
         )
         for size, sets in sorted(by_size.items())
     ]
 
 
-def _block(
-    axes: IndexArray, counts: FloatArray, shares: Sequence[Sequence[float]], layout: Layout, scale: float
+def block_of(
+    axes: IndexArray,
+    counts: FloatArray,
+    layout: Layout,
+    shares: Sequence[Sequence[float]] = (),
+    scale: float = 1.0,
 ) -> Block:
-    """The block of sets of contestants, shape (R, k), that were picked from so often, shape (R, P)."""
+    """The block of sets of contestants, shape (R, k), whose parts were picked so often, shape (R, P).
+
+    `shares` are those of the lengths, shape (R, k), in units of `scale`, where the layout has a length.
+    """
     rows, size = axes.shape
     parts = np.arange(1, 1 << size)
     members = (parts[:, None] >> np.arange(size) & 1).astype(np.float64)

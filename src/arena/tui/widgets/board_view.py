@@ -96,6 +96,8 @@ def board_head(board: Board | None, shown: Shown) -> Content:
     if not shown.archived:
         told.append(Content.styled("archived hidden", "bold $accent"))
     narrowed = Content.assemble(" ", Content.styled("  ·  ", "$text-disabled").join(told))
+    if shown.view in (View.HABITS, View.HARDWARE):
+        narrowed = Content("")  # neither is of a part of the votes
     return Content("\n").join([Content.assemble(*tabs, (votes, "bold")), narrowed])
 
 
@@ -122,7 +124,7 @@ def _costs(board: Board, width: int, height: int) -> Content:
         ("★", "bold $accent"), (" nothing you own beats this on both   │ 95 % interval of the score", "$text-muted")
     )
     if len(board.components) > 1:
-        note = Content.assemble(note, ("   without those who were never compared with these", "$text-muted"))
+        note = Content.assemble(note, ("   only those who were compared", "$text-muted"))
     if not beside:
         return Content("\n").join([speed, note, Content(""), memory, note])
     left, right = speed.split("\n"), memory.split("\n")

@@ -82,11 +82,11 @@ def scatter(points: Sequence[Point], size: tuple[int, int], title: str, *, less_
     def place(point: Point) -> tuple[int, int]:
         return across.cell(math.log(point.x)), upright.cell(point.y)
 
-    _staircase(canvas, sorted(place(point) for point in points if point.unbeaten))
     for point in points:
         x, _ = place(point)
         for y in range(upright.cell(point.high), upright.cell(point.low) + 1):
             canvas.put(x, y, "│", "$primary-darken-1" if point.unbeaten else "$panel-lighten-2", line=True)
+    _staircase(canvas, sorted(place(point) for point in points if point.unbeaten))
     for point in points:
         canvas.put(*place(point), *(("★", "bold $accent") if point.unbeaten else ("●", "$text-muted")))
     for point in sorted(points, key=lambda point: (not point.unbeaten, -point.y)):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,9 @@ ROUND_SEATS = 3
 """A fit has a nu for ties of up to so many, whether or not anybody met in such a set."""
 
 
-class Shown(NamedTuple):
-    """A set as it was shown."""
-
-    keys: tuple[str, ...]
-    """In the order of the seats; sorted where that order is of no interest."""
-    chars: tuple[int, ...] = ()
-    """The lengths of the answers; () where they are unknown, or of no interest."""
+Shown: TypeAlias = tuple[tuple[str, ...], tuple[int, ...]]
+"""A set as it was shown: the keys, sorted where the order of the seats is of no interest, and the lengths of the
+answers, () where they are unknown or of no interest."""
 
 
 def count_picks(stages: Iterable[Stage], *, seats: bool, lengths: bool) -> dict[Shown, list[int]]:
@@ -41,18 +37,19 @@ def count_picks(stages: Iterable[Stage], *, seats: bool, lengths: bool) -> dict[
     """
     picked: dict[Shown, list[int]] = {}
     for stage in stages:
-        keys, chosen = stage.shown, stage.chosen
-        if stage.times < 1 or not chosen or not set(chosen) <= set(keys) or len(set(keys)) < len(keys):
-            raise ValueError(f"No stage of a vote: {chosen} chosen from {keys}, {stage.times} times.")
-        chars = stage.chars if lengths and len(stage.chars) == len(keys) else ()
+        keys, chars = stage.shown, stage.chars if lengths and len(stage.chars) == len(stage.shown) else ()
         if not seats:
             order = sorted(range(len(keys)), key=keys.__getitem__)
             keys, chars = tuple(keys[i] for i in order), tuple(chars[i] for i in order) if chars else ()
-        part = sum(1 << keys.index(key) for key in set(chosen)) - 1
-        shown = Shown(keys, chars)
-        if shown not in picked:
-            picked[shown] = [0] * ((1 << len(keys)) - 1)
-        picked[shown][part] += stage.times
+        part = 0
+        for key in stage.chosen:
+            part |= 1 << keys.index(key) if key in keys else 0
+        if not part or part.bit_count() < len(set(stage.chosen)) or len(set(keys)) < len(keys) or stage.times < 1:
+            raise ValueError(f"No stage of a vote: {stage.chosen} chosen from {keys}, {stage.times} times.")
+        counts = picked.get((keys, chars))
+        if counts is None:
+            counts = picked[keys, chars] = [0] * ((1 << len(keys)) - 1)
+        counts[part - 1] += stage.times
     return picked
 
 
@@ -117,14 +114,14 @@ def blocks_of(picked: dict[Shown, list[int]], layout: Layout) -> list[Block]:
     axis = {key: i for i, key in enumerate(layout.keys)}
     by_size: dict[int, list[Shown]] = {}
     for shown in sorted(picked):
-        by_size.setdefault(len(shown.keys), []).append(shown)
+        by_size.setdefault(len(shown[0]), []).append(shown)
     scale = _usual_difference(picked) if layout.length else 1.0
     return [
         block_of(
-            np.array([[axis[key] for key in shown.keys] for shown in sets], dtype=np.intp),
+            np.array([[axis[key] for key in keys] for keys, _ in sets], dtype=np.intp),
             np.array([picked[shown] for shown in sets], dtype=np.float64),
             layout,
-            [_shares(shown.chars, size) for shown in sets] if layout.length else (),
+            [_shares(chars, size) for _, chars in sets] if layout.length else (),
             scale,
         )
         for size, sets in sorted(by_size.items())
@@ -170,10 +167,10 @@ def _usual_difference(picked: dict[Shown, list[int]]) -> float:
     """The root mean square of the differences in `_shares` between two answers of a set: the unit of the term."""
     squares = weight = 0.0
     for shown in sorted(picked):
-        if not sum(shown.chars):
+        chars, times = shown[1], sum(picked[shown])
+        if not sum(chars):
             continue
-        shares = _shares(shown.chars, len(shown.chars))
-        times = sum(picked[shown])
+        shares = _shares(chars, len(chars))
         for a, b in combinations(shares, 2):
             squares += times * (a - b) ** 2
             weight += times

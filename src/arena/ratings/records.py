@@ -60,16 +60,24 @@ def keep_records(stages: Sequence[Stage]) -> Records:
         kinds[stage.shown, stage.chosen, stage.both_bad] += stage.times
     nameless = sum(stage.times for stage in openings if not stage.round_id)
     records = Records(votes=kinds.total(), rounds=len(named) + nameless)
+    met: Counter[tuple[str, str]] = Counter()
     for (shown, chosen, all_bad), times in kinds.items():
         for pair in combinations(shown, 2):
-            records.meetings[frozenset(pair)] += times
+            met[pair] += times
         for key in shown:
-            record = records.contestants.setdefault(key, Record())
+            record = records.contestants.get(key)
+            if record is None:
+                record = records.contestants[key] = Record()
             record.votes += times
-            record.wins += times * (chosen == (key,))
-            record.ties += times * (key in chosen and len(chosen) > 1)
-            record.losses += times * (key not in chosen)
+            if key not in chosen:
+                record.losses += times
+            elif len(chosen) == 1:
+                record.wins += times
+            else:
+                record.ties += times
             record.all_bad += times * all_bad
+    for pair, times in met.items():
+        records.meetings[frozenset(pair)] += times
     return records
 
 

@@ -55,7 +55,7 @@ def compute_board(
     records = keep_records(stages)
     fit = fit_davidson(stages, contestants)
     long_enough = sum(stage.times for stage in opening_stages(stages) if stage.chars) >= _VOTES_WITH_LENGTHS
-    by_length = fit_davidson(stages, contestants, length=True) if long_enough else None
+    by_length = fit_davidson(stages, contestants, length=True, near=fit) if long_enough else None
     lines = _Lines(fit, records, contestants, tallies or {}, by_length)
     groups = [lines.in_order(group) for group in compared_groups(lines.records.meetings)]
     unvoted = lines.in_order(set(lines.fit.keys) - lines.records.contestants.keys())

@@ -88,8 +88,11 @@ def fit_davidson(
     prior: Prior = STANDARD_PRIOR,
     *,
     length: bool = False,
+    near: Fit | None = None,
 ) -> Fit:
     """The posterior of all `contestants`, and of whoever else is in `stages`; with a term for the length if wanted.
+
+    `near`: a fit of the same contestants without that term, whose mode will not be far away.
 
     It depends on what was voted, not on the order: equal stages are counted together, and the counts are summed in
     the order of the keys. Raises ValueError when a stage shows somebody twice, or picks nobody, or somebody who was
@@ -100,7 +103,8 @@ def fit_davidson(
     shown = {key for key, _ in picked}
     keys = tuple(sorted({*contestants, *(key for several in shown for key in several)}))
     layout = Layout(keys, max([ROUND_SEATS, *map(len, shown)]) - 1, side, length)
-    return fit_blocks(blocks_of(picked, layout), layout, prior)
+    start = np.append(near.mode, 0.0) if near and length and len(near.mode) == layout.size - 1 else None
+    return fit_blocks(blocks_of(picked, layout), layout, prior, start)
 
 
 def fit_blocks(

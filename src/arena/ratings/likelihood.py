@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
@@ -115,29 +114,24 @@ def blocks_of(picked: dict[Shown, list[int]], layout: Layout) -> list[Block]:
     by_size: dict[int, list[Shown]] = {}
     for shown in sorted(picked):
         by_size.setdefault(len(shown[0]), []).append(shown)
-    scale = _usual_difference(picked) if layout.length else 1.0
-    return [
-        block_of(
+    found = [
+        (
             np.array([[axis[key] for key in keys] for keys, _ in sets], dtype=np.intp),
             np.array([picked[shown] for shown in sets], dtype=np.float64),
-            layout,
-            [_shares(chars, size) for _, chars in sets] if layout.length else (),
-            scale,
+            _shares([chars or (1,) * size for _, chars in sets]) if layout.length else None,
         )
         for size, sets in sorted(by_size.items())
     ]
+    scale = _usual_difference([(shares, counts) for _, counts, shares in found if shares is not None])
+    return [
+        block_of(axes, counts, layout, None if shares is None else shares / scale) for axes, counts, shares in found
+    ]
 
 
-def block_of(
-    axes: IndexArray,
-    counts: FloatArray,
-    layout: Layout,
-    shares: Sequence[Sequence[float]] = (),
-    scale: float = 1.0,
-) -> Block:
+def block_of(axes: IndexArray, counts: FloatArray, layout: Layout, lengths: FloatArray | None = None) -> Block:
     """The block of sets of contestants, shape (R, k), whose parts were picked so often, shape (R, P).
 
-    `shares` are those of the lengths, shape (R, k), in units of `scale`, where the layout has a length.
+    `lengths`, shape (R, k), are what the length term is a multiple of, where the layout has one.
     """
     rows, size = axes.shape
     parts = np.arange(1, 1 << size)
@@ -148,30 +142,33 @@ def block_of(
     if layout.side:
         columns.append(members @ np.linspace(0.5, -0.5, size)[:, None])
     design = np.concatenate(columns, axis=1)[None]
-    if layout.length:
-        lengths = np.array(shares, dtype=np.float64) @ members.T / scale
-        design = np.concatenate([np.repeat(design, rows, axis=0), lengths[:, :, None]], axis=2)
+    if lengths is not None:
+        design = np.concatenate([np.repeat(design, rows, axis=0), (lengths @ members.T)[:, :, None]], axis=2)
     shared = np.arange(len(layout.keys), layout.size, dtype=np.intp)
     places = np.concatenate([axes, np.tile(shared, (rows, 1))], axis=1)
     squares = (places[:, :, None] * layout.size + places[:, None, :]).ravel()
     return Block(design, places, squares, counts, counts.sum(axis=1, keepdims=True))
 
 
-def _shares(chars: tuple[int, ...], size: int) -> list[float]:
-    """Each answer's share of the characters of a set; for two, the difference is (a - b) / (a + b)."""
-    total = sum(chars)
-    return [length / total for length in chars] if total else [1 / size] * size
+def _shares(chars: Sequence[Sequence[int]]) -> FloatArray:
+    """Each answer's share of the characters of its set, shape (R, k); for two, the difference is (a - b) / (a + b)."""
+    lengths = np.array(chars, dtype=np.float64)
+    lengths[lengths.sum(axis=1) == 0] = 1.0
+    shares: FloatArray = lengths / lengths.sum(axis=1, keepdims=True)
+    return shares
 
 
-def _usual_difference(picked: dict[Shown, list[int]]) -> float:
-    """The root mean square of the differences in `_shares` between two answers of a set: the unit of the term."""
+def _usual_difference(found: Sequence[tuple[FloatArray, FloatArray]]) -> float:
+    """The root mean square of the differences between two shares of a set: the unit of the length term.
+
+    `found` are shares, shape (R, k), and counts, shape (R, P), of the sets of each size. Sets of equal answers, which
+    those of unknown lengths are taken for, say nothing of what is usual.
+    """
     squares = weight = 0.0
-    for shown in sorted(picked):
-        chars, times = shown[1], sum(picked[shown])
-        if not sum(chars):
-            continue
-        shares = _shares(chars, len(chars))
-        for a, b in combinations(shares, 2):
-            squares += times * (a - b) ** 2
-            weight += times
+    for shares, counts in found:
+        i, j = np.triu_indices(shares.shape[1], 1)
+        apart = (shares[:, i] - shares[:, j]) ** 2
+        times = counts.sum(axis=1) * (apart > 0).any(axis=1)
+        squares += float(times @ apart.sum(axis=1))
+        weight += float(times.sum()) * len(i)
     return math.sqrt(squares / weight) if squares else 1.0

@@ -39,8 +39,7 @@ _LANGUAGE = """CASE WHEN prompts.language <> '' THEN prompts.language
 """As `Prompt.guessed_language` has it."""
 _JUDGED = f"""
 SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.cast_at, votes.decided_ms, votes.voter,
-    rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars,
-    {_LANGUAGE} AS language_of_prompt
+    rounds.prompt, rounds.flags, prompts.tags, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars
 FROM votes
 JOIN rounds ON rounds.id = votes.round
 JOIN prompts ON prompts.sha256 = rounds.prompt
@@ -49,7 +48,7 @@ LEFT JOIN answers ON answers.round = seats.round AND answers.seat = seats.seat
 WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
     AND rounds.state = 'voted' AND rounds.blind = 1
     AND (:voter = '' OR votes.voter = :voter)
-    AND votes.cast_at >= :since AND (:language = '' OR language_of_prompt = :language)
+    AND votes.cast_at >= :since AND (:language = '' OR {_LANGUAGE} = :language)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
 ORDER BY votes.cast_at, votes.id, seats.seat
 """  # noqa: S608 - all of it is written here
@@ -91,8 +90,6 @@ class Judged:
     """Characters of the answers in the order of the seats."""
     cast_at: str
     decided_ms: int | None
-    language: str = ""
-    """Of the prompt: `en`, `ko`, ..., guessed where nobody said."""
     control: bool = False
     """Whether a contestant met itself: a control of the voter, no comparison."""
 
@@ -217,7 +214,6 @@ def _judged_of(seats: Sequence[sqlite3.Row], led: Mapping[str, str]) -> Judged:
         chars=tuple(row["out_chars"] for row in seats),
         cast_at=first["cast_at"],
         decided_ms=first["decided_ms"],
-        language=first["language_of_prompt"],
         control=len(set(seated)) < len(seated),
     )
 

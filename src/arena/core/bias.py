@@ -9,14 +9,15 @@ from arena.core.ratings import Effect
 from arena.core.votes import Verdict
 
 _FENCE = re.compile(r"^[ \t]{0,3}(?:```|~~~)", re.MULTILINE)
-_MARKS = re.compile(
-    r"^[ \t]{0,3}\#{1,6}[ \t]+\S"  # a heading
-    r"|^[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t]+\S"  # an item of a list
-    r"|^[ \t]*\|.*\|[ \t]*$"  # a row of a table
-    r"|\*\*(?=[^\s*])[^*\n]+\*\*|(?<!\w)__(?=\S)[^_\n]+__(?!\w)"  # bold
-    r"|`[^`\n]+`",
-    re.MULTILINE,
-)
+_LINE = re.compile(r"\#{1,6}[ \t]+\S|(?:[-*+]|\d{1,3}[.)])[ \t]+\S|\|.*\|$")
+"""A heading, an item of a list, or a row of a table, without the blanks around it."""
+_BEGINS = frozenset("#-*+|0123456789")
+_INLINE = {
+    "**": re.compile(r"\*\*(?=[^\s*])[^*\n]+\*\*"),
+    "__": re.compile(r"(?<!\w)__(?=\S)[^_\n]+__(?!\w)"),
+    "`": re.compile(r"`[^`\n]+`"),
+}
+"""Bold words and code in a line, by what has to be in the text for them."""
 
 
 def markdown_marks(text: str) -> int:
@@ -24,8 +25,15 @@ def markdown_marks(text: str) -> int:
 
     A block of code is one mark, whatever is in it.
     """
-    pieces = _FENCE.split(text)
-    return len(pieces) // 2 + sum(len(_MARKS.findall(piece)) for piece in pieces[::2])
+    pieces = _FENCE.split(text) if "```" in text or "~~~" in text else [text]
+    return len(pieces) // 2 + sum(map(_marks_outside, pieces[::2]))
+
+
+def _marks_outside(text: str) -> int:
+    """The marks in text that is no code."""
+    lines = (line.strip() for line in text.split("\n"))
+    found = sum(1 for line in lines if line[:1] in _BEGINS and _LINE.match(line))
+    return found + sum(len(pattern.findall(text)) for sign, pattern in _INLINE.items() if sign in text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ import pytest
 
 from arena.backends.scripted import Script
 from arena.cli.boards import BoardOptions, boards_of
+from arena.cli.simulation import as_json
 from arena.core.bias import BiasReport
 from arena.core.errors import UsageError
 from arena.core.loads import Load
 from arena.core.periods import begin_of
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board, Effect, Lead, PairStanding
+from arena.core.simulation import SimulationPlan
 from arena.core.telling import beats_next, bias_lines, bridge_hints, effect_words, pair_hint
 from arena.core.votes import Verdict
 from arena.ratings.bias import bias_report
@@ -191,6 +193,22 @@ def test_a_load_after_a_sealed_round_began_moves_no_figure(played):
     load = a_load(played, ZEPHYR, 6 << 30, at=later.isoformat(timespec="milliseconds"))
     played._desk.do(lambda ledger: ledger.note_load(load)).result()
     assert {line.tally.vram_bytes for line in played.board().result().standings} == {None}
+
+
+def test_a_round_that_waits_for_its_vote_changes_not_a_digit(played):
+    everything = BoardOptions(pairs=True, pareto=True)
+
+    def told() -> tuple[str, str, str]:
+        report = boards_of(played, everything)
+        replayed, names = played.scores.simulate(SimulationPlan(repeats=1, votes=10), lambda _: None)
+        return report.as_text(), json.dumps(report.as_json()), json.dumps(as_json(replayed, names))
+
+    before = told()
+    infos = [played.lineup.find(f"{ENDPOINT}/{name}").result() for name in (ZEPHYR, KESTREL)]
+    view = played.deal(Prompt("sealed", tags=("secret",)), infos).result()
+    played.play(view.id, lambda _: None).result()
+    assert told() == before
+    assert "secret" not in played.scores.facets().result()[0]
 
 
 def test_an_empty_board_says_what_to_do(tmp_path):

@@ -25,7 +25,7 @@ from arena.wiring import Arena
 
 T = TypeVar("T")
 READ_S = 2.0
-HARDWARE_FROM = 130
+HARDWARE_FROM = 190
 """Columns from which on the hardware stands beside the board."""
 PERIODS = ("", "24h", "7d", "30d", "90d", "1y")
 

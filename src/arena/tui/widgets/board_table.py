@@ -110,11 +110,11 @@ def _columns(board: Board) -> list[_Column]:
         _Column("fit now", 8, _home, 12),
         _Column("memory", 8, lambda line: memory(line.tally.vram_bytes), 11, Sort.MEMORY),
         _Column("best", 5, lambda line: f"{line.p_best:.0%}" if line.votes else "–", 2),
-        _Column("status", 11, lambda line: Content.styled(line.status.value, "$text-muted"), 13),
-        _Column("adjusted", 8, lambda line: f"{line.adjusted:.0f}" if line.votes else "–", 7),
-        _Column("votes", 5, lambda line: str(line.votes), 6, Sort.VOTES),
         _Column("tok/s", 5, lambda line: number(line.tally.tok_s), 8),
+        _Column("adjusted", 8, lambda line: f"{line.adjusted:.0f}" if line.votes else "–", 7),
         _Column("ttft", 7, lambda line: _milliseconds(line.tally.ttft_ms), 10),
+        _Column("votes", 5, lambda line: str(line.votes), 6, Sort.VOTES),
+        _Column("status", 11, lambda line: Content.styled(line.status.value, "$text-muted"), 13),
     ]
     return [
         column

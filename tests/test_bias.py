@@ -71,11 +71,11 @@ def test_without_votes_the_report_is_empty():
 
 
 def test_controls_tell_the_noise_and_where_it_leans():
-    controls = [sight(verdict, "aa") for verdict in ("a", "a", "b", "tie", "bad")]
+    controls = [sight(verdict, "aa") for verdict in ("a", "a", "a", "b", "tie", "bad")]
     controls += [sight(verdict, "aba") for verdict in ("a>b>c", "b", "b>c", "c>b>a")]  # of a, b and a
     report = bias_report([], controls)
-    assert (report.noise.count, report.noise.of, report.noise.chance) == (6, 9, None)
-    assert (report.noise_left.count, report.noise_left.of) == (3, 6)
+    assert (report.noise.count, report.noise.of, report.noise.chance) == (7, 10, None)
+    assert (report.noise_left.count, report.noise_left.of) == (4, 7)
     assert report.votes == 0
     three = bias_report([], [sight(verdict, "aaa") for verdict in ("tie", "a", "b>a=c", "a=b>c")])
     assert (three.noise.count, three.noise_left.count, three.noise_left.of) == (3, 1, 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from arena.core.periods import begin_of
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board, Effect, Lead, PairStanding
 from arena.core.simulation import SimulationPlan
-from arena.core.telling import beats_next, bias_lines, bridge_hints, effect_words, pair_hint
-from arena.core.votes import Verdict
+from arena.core.telling import beats_next, bias_lines, bridge_hints, effect_words, pair_hint, undecided_hints
+from arena.core.votes import Stage, Verdict
 from arena.ratings.bias import bias_report
+from arena.ratings.board import compute_board
 from stage import CAST, ENDPOINT, arena_on, info
 
 ZEPHYR, KESTREL, OCELOT = CAST
@@ -61,6 +63,17 @@ def test_the_table_says_what_is_known_and_how_sure_it_is(played):
     assert "Your 7 votes in 7 rounds." in text
     assert "would settle it" not in text
     assert "the longest answer" in text
+
+
+def test_a_narrow_terminal_gets_the_most_telling_columns(played):
+    report = boards_of(played, BoardOptions())
+    wide, narrow = (report.as_text(width=width).splitlines() for width in (None, 80))
+    assert max(map(len, wide[:3])) > 80 >= max(map(len, narrow[:3]))
+    assert "status" in wide[0]
+    assert "status" not in narrow[0]
+    assert narrow[0].startswith("rank  model")
+    assert "beats next" in narrow[0]
+    assert narrow[1].split()[1] == f"{ENDPOINT}/{ZEPHYR}"
 
 
 def test_votes_can_be_narrowed_by_tag_language_and_period(played):
@@ -242,15 +255,22 @@ def test_bridges_are_named_once_and_only_where_both_are_shown():
 
 
 def test_who_beats_the_next_one_skips_those_who_are_hidden():
-    from dataclasses import replace
-
-    from arena.core.votes import Stage
-    from arena.ratings.board import compute_board
-
     board = compute_board([Stage(("a", "b"), ("a",)), Stage(("b", "c"), ("b",))], {"a": "a", "b": "b", "c": "c"})
     assert [(p.a, p.b) for p in beats_next(board).values()] == [("a", "b"), ("b", "c")]
     hidden = replace(board, standings=tuple(line for line in board.standings if line.key != "b"))
     assert [(p.a, p.b) for p in beats_next(hidden).values()] == [("a", "c")]
+
+
+def test_the_neighbours_that_need_the_fewest_votes_come_first():
+    lines = compute_board([Stage(("a", "b"), ("a",)), Stage(("b", "c"), ("b",))], dict.fromkeys("abc", "x")).standings
+    pairs = (pair(a="a", b="b", votes_needed=50), pair(a="b", b="c", votes_needed=10), pair(a="a", b="c"))
+    board = Board(2, 2, (("a", "b", "c"),), lines, pairs)
+    names = {key: key for key in "abc"}
+    assert [told.split(";")[0] for told in undecided_hints(board, names, 5)] == [
+        "b is better than c with 90%",
+        "a is better than b with 90%",
+    ]
+    assert len(undecided_hints(board, names, 1)) == 1
 
 
 def test_an_effect_is_a_share_of_votes_between_equals():

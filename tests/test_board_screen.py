@@ -286,6 +286,13 @@ def test_better_is_up_and_cheaper_is_right():
     assert where(small, "★")[0][0] > where(small, "●")[0][0]
 
 
+def test_no_name_hides_a_point_or_another_name():
+    crowd = [Point(f"a long name {n}", 100.0 + 12 * n, 1000.0 + n, 900, 1100) for n in range(4)]
+    text = scatter(crowd, (70, 16), "T").plain
+    assert text.count("●") == 4
+    assert all(point.name in text for point in crowd)
+
+
 def test_the_staircase_joins_the_unbeaten():
     steps = [Point(str(n), 10.0 * 2**n, 1100 - 50 * n, 1000, 1200, unbeaten=True) for n in range(3)]
     assert scatter(steps, (60, 20), "T").plain.count("·") > 10

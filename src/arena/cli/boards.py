@@ -6,14 +6,14 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from arena.cli.reports import table
 from arena.core.bias import BiasReport
 from arena.core.machine import human_bytes
 from arena.core.periods import begin_of
 from arena.core.ratings import Board, PairStanding, Standing
-from arena.core.telling import LEAD_WORDS, RATES, beats_next, bias_lines, bridge_hints, effect_words, pair_hint
+from arena.core.telling import LEAD_WORDS, RATES, beats_next, bias_lines, bridge_hints, effect_words, undecided_hints
 from arena.core.text import clean_line, counted
 from arena.wiring import Arena
 
@@ -23,6 +23,10 @@ _CSV_COLUMNS = (
 )
 _HEAD = ("rank", "model", "score", "80% rank", "P(best)", "beats next", "W/T/L", "bad", "votes")
 _SPEED = ("tok/s", "chars/s", "ttft", "memory")
+
+_LEAVE_OUT = ("status", "ttft", "tok/s", "votes", "P(best)", "adjusted", "memory", "fit now", "chars/s", "bad", "W/T/L")
+"""Columns that a narrow terminal does without, the least telling one first."""
+_Table: TypeAlias = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,16 @@ class BoardReport:
         writer.writerows([[_no_formula(cell) for cell in _csv_row(line)] for line in self.board.standings])
         return out.getvalue().rstrip("\n")
 
-    def as_text(self, *, markdown: bool = False) -> str:
-        """Everything that was asked for, for a person."""
+    def as_text(self, *, markdown: bool = False, width: int | None = None) -> str:
+        """Everything that was asked for, for a person.
+
+        `width`: characters of the terminal; the standings leave out columns to fit in. None: as wide as it takes.
+        """
         if not self.board.standings:
             return "No contestants yet: play a round with `arena` or `arena run`."
         draw = _markdown_table if markdown else table
-        parts = [draw(*self._standings()), "\n".join(self._notes())]
+        head, rows = self._standings()
+        parts = [draw(*_narrowed_to(width, head, rows)), "\n".join(self._notes())]
         if self.options.pairs:
             parts.append(_titled("Pairs", draw(_PAIR_HEAD, [self._pair(pair) for pair in self._pairs]), markdown))
         if self.options.pareto:
@@ -123,7 +131,7 @@ class BoardReport:
         names = self._names
         return [pair for pair in self.board.pairs if pair.a in names and pair.b in names]
 
-    def _standings(self) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    def _standings(self) -> _Table:
         board = self.board
         adjusted = ("adjusted",) if board.length else ()
         home = ("fit now",) if any(line.here is not None for line in board.standings) else ()
@@ -146,7 +154,7 @@ class BoardReport:
         if len(board.components) > 1:
             lines.append("There are groups that were never compared: no rank holds between them.")
         lines += bridge_hints(board, names)
-        lines += [pair_hint(pair, names) for pair in beats_next(board).values() if pair.votes_needed][:3]
+        lines += undecided_hints(board, names, 3)
         if board.length:
             lines.append(
                 f"Adjusted: as if all answers were equally long; you take {effect_words(board.length, 'longer')}."
@@ -174,6 +182,17 @@ class BoardReport:
         ]
         head = ("model", "score", "chars/s", "best for speed", "memory", "best for memory")
         return f"{draw(head, rows)}\n\n* nothing you own beats this on both."
+
+
+def _narrowed_to(width: int | None, head: Sequence[str], rows: Sequence[Sequence[str]]) -> _Table:
+    """The table without as many of its columns as it takes to fit."""
+    found = head, rows
+    for title in _LEAVE_OUT:
+        if width is None or max(map(len, table(*found).splitlines())) <= width:
+            break
+        kept = [i for i, name in enumerate(found[0]) if name != title]
+        found = [found[0][i] for i in kept], [[row[i] for i in kept] for row in found[1]]
+    return found
 
 
 def bias_json(report: BiasReport) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,12 @@ def board(form: str | None, db: Path | None, config: Path | None, **options: Any
         found = boards.boards_of(arena, asked)
     if form == "json":
         print_json(found.as_json())
+    elif form == "csv":
+        click.echo(found.as_csv())
+    elif form == "md":
+        click.echo(found.as_text(markdown=True))
     else:
-        click.echo(found.as_csv() if form == "csv" else found.as_text(markdown=form == "md"))
+        click.echo(found.as_text(width=shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
 
 @main_group.command()

@@ -51,6 +51,13 @@ def pair_hint(pair: PairStanding, names: Mapping[str, str]) -> str:
     return f"{told}; {more} more votes of this pair would settle it."
 
 
+def undecided_hints(board: Board, names: Mapping[str, str], limit: int) -> list[str]:
+    """What would settle the order of neighbours, those first that need the fewest votes."""
+    undecided = [pair for pair in beats_next(board).values() if pair.votes_needed]
+    undecided.sort(key=lambda pair: pair.votes_needed or 0)
+    return [pair_hint(pair, names) for pair in undecided[:limit]]
+
+
 def bridge_hints(board: Board, names: Mapping[str, str]) -> list[str]:
     """Which matches would join groups that were never compared."""
     groups = "the two groups" if len(board.bridges) == 1 else "their groups"

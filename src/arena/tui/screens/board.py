@@ -159,7 +159,8 @@ class BoardScreen(ArenaScreen):
         self.query_one(BoardView).show(self.shown, self._board, self._bias, height)
 
     def _read(self) -> None:
-        if self.is_current and self._infos is not None and self.query_one("#hardware-scroll").display:
+        seen = self.has_class("-beside") or self.shown.view is View.HARDWARE
+        if seen and self.is_current and self._infos is not None:
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from arena.core.machine import Fits, human_bytes
 from arena.core.ratings import Board, Lead, PairStanding, Standing, Status
-from arena.core.telling import LEAD_WORDS, beats_next, bridge_hints, effect_words, pair_hint, short_names
+from arena.core.telling import LEAD_WORDS, beats_next, bridge_hints, effect_words, short_names, undecided_hints
 from arena.core.text import clean_name
 from arena.tui.widgets.bars import interval_bar
 
@@ -171,9 +171,7 @@ def _notes(board: Board, names: Mapping[str, str], width: int) -> list[Content]:
     legend = f"    {signs}{'  ·  bar: 95 % interval  ·  rank: 80 % range' if width >= _LEGEND_FROM else ''}"
     lines = [Content.styled(legend, "$text-muted"), Content("")]
     lines += [Content.styled(f"⇄ {told}", "$accent") for told in bridge_hints(board, names)]
-    undecided = [pair for pair in beats_next(board).values() if pair.votes_needed]
-    undecided.sort(key=lambda pair: pair.votes_needed or 0)
-    lines += [Content.styled(pair_hint(pair, names), "$text-muted") for pair in undecided[:_HINTS]]
+    lines += [Content.styled(told, "$text-muted") for told in undecided_hints(board, names, _HINTS)]
     if board.length:
         told = f"Adjusted: as if all answers were equally long; you take {effect_words(board.length, 'longer')}."
         lines.append(Content.styled(told, "$text-muted"))

@@ -35,14 +35,15 @@ class Scores:
         *,
         language: str = "",
         since: str = "",
+        voter: str = "me",
         infos: Sequence[ModelInfo] | None = None,
         fits: Sequence[FitVerdict] = (),
     ) -> Future[Board]:
         """The leaderboard, recomputed from raw votes.
 
         `tag` narrows to prompts with that tag, `language` to those in it, `since` (UTC, ISO 8601) to votes from then
-        on. With `infos`, the models that can be reached now, and `fits`, their verdicts, the lines say who is here and
-        fits, and what it takes where that was never measured.
+        on; `voter` '' means everybody. With `infos`, the models that can be reached now, and `fits`, their verdicts,
+        the lines say who is here and fits, and what it takes where that was never measured.
         """
 
         def compute(ledger: SqliteLedger) -> Board:
@@ -54,7 +55,7 @@ class Scores:
             tallies = {key: replace(tallies.get(key, Tally()), vram_bytes=measured.get(key)) for key in known}
             here = None if infos is None else self._here(ledger, infos, fits)
             found = compute_board(
-                ledger.stages(tag=tag, language=language, since=since),
+                ledger.stages(tag=tag, language=language, since=since, voter=voter),
                 distinct_names(known.values()),
                 tallies,
                 playable=here,

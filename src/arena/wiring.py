@@ -270,9 +270,9 @@ class Arena:
 
         return self._desk.do(settle)
 
-    def board(self, tag: str = "") -> Future[Board]:
-        """The leaderboard, recomputed from raw votes; `scores.board` can narrow it further."""
-        return self.scores.board(tag)
+    def board(self, tag: str = "", voter: str = "me") -> Future[Board]:
+        """The leaderboard, recomputed from raw votes, '' means everybody's; `scores.board` can narrow it further."""
+        return self.scores.board(tag, voter=voter)
 
     def merge(self, member: str, leader: str) -> Future[None]:
         """Let the votes on one contestant count for another from now on. Raises ArenaError.

@@ -96,10 +96,11 @@ class BoardReport:
 
     def as_csv(self) -> str:
         """The standings alone."""
+        head, rows = board_grid(self.board)
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_CSV_COLUMNS)
-        writer.writerows([[_no_formula(cell) for cell in _csv_row(line)] for line in self.board.standings])
+        writer.writerow(head)
+        writer.writerows([[_no_formula(cell) for cell in row] for row in rows])
         return out.getvalue().rstrip("\n")
 
     def as_text(self, *, markdown: bool = False, width: int | None = None) -> str:
@@ -182,6 +183,11 @@ class BoardReport:
         ]
         head = ("model", "score", "chars/s", "best for speed", "memory", "best for memory")
         return f"{draw(head, rows)}\n\n* nothing you own beats this on both."
+
+
+def board_grid(board: Board) -> _Table:
+    """The standings as a head and cells, raw."""
+    return _CSV_COLUMNS, [_csv_row(line) for line in board.standings]
 
 
 def _narrowed_to(width: int | None, head: Sequence[str], rows: Sequence[Sequence[str]]) -> _Table:

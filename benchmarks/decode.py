@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from random_model import DONOR, SHAPES, write
 
 from arena.backends.llamacpp import LlamaCppBackend
 from arena.core.bench import Spread, balanced
@@ -40,6 +39,7 @@ from arena.core.models import Contestant, ModelRef, Sampling
 from arena.core.ports import Request
 from arena.core.prompts import Prompt
 from arena.engine.bench import Writer
+from random_model import DONOR, SHAPES, write
 
 ANSWERS = 3
 """A turn."""
@@ -170,7 +170,7 @@ class LlamaBench:
 
 def bare_loop(path: str) -> None:
     """The process of `Bare`: orders in, [tokens, prefill rate, decode rate] out."""
-    from arena.backends.llamacpp_worker import Model  # noqa: PLC0415 - loads the file as arena does
+    from arena.backends.llamacpp_worker import Model
 
     llm = Model(path, CONTEXT).llm
     for line in sys.stdin:

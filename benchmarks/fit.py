@@ -109,8 +109,8 @@ def accuracy(*, full: bool) -> bool:
     if importlib.util.find_spec("llama_cpp") is None:
         print("llama-cpp-python is missing: the formulas are held against nothing.")
         return True
-    from arena.hardware.fit.dry_run import DryRun  # noqa: PLC0415
-    from test_fit_dry_run import MODELS, MORE_SETTINGS, SETTINGS, errors, off  # noqa: PLC0415
+    from arena.hardware.fit.dry_run import DryRun
+    from test_fit_dry_run import MODELS, MORE_SETTINGS, SETTINGS, errors, off
 
     run = DryRun()
     shares: dict[bool, list[float]] = {False: [], True: []}

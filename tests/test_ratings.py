@@ -16,7 +16,8 @@ from arena.ratings.davidson import Fit, Prior, fit_davidson
 from arena.ratings.posterior import ELO_PER_THETA, beats, draw, gaps, places, scores, votes_needed
 
 KEYS = ("a", "b", "c", "d", "e")
-PINNED_NU = Prior(log_nu_sd=1e-3)
+PINNED_NU = Prior(log_nu_sd=1e-3, side_sd=0)
+NO_SIDE = Prior(side_sd=0)
 
 
 @st.composite
@@ -40,11 +41,69 @@ def gap_and_sd(found: Fit, a: str, b: str) -> tuple[float, float]:
 @given(some_votes, st.randoms(use_true_random=False))
 def test_the_order_of_votes_seats_and_contestants_changes_not_a_digit(votes, rnd):
     shuffled = [Stage(tuple(rnd.sample(s.shown, len(s.shown))), s.chosen[::-1]) for s in rnd.sample(votes, len(votes))]
-    first, second = fit_davidson(votes, KEYS), fit_davidson(shuffled, KEYS[::-1])
+    first, second = fit_davidson(votes, KEYS, NO_SIDE), fit_davidson(shuffled, KEYS[::-1], NO_SIDE)
     assert first.keys == second.keys
     assert first.nu == second.nu
     assert np.array_equal(first.theta, second.theta)
     assert np.array_equal(first.covariance, second.covariance)
+
+
+@few_examples
+@given(some_votes, st.randoms(use_true_random=False))
+def test_the_order_of_votes_changes_not_a_digit_of_the_side_term_either(votes, rnd):
+    first, second = fit_davidson(votes, KEYS), fit_davidson(rnd.sample(votes, len(votes)), KEYS[::-1])
+    assert first.side == second.side
+    assert np.array_equal(first.theta, second.theta)
+
+
+@few_examples
+@given(some_votes)
+def test_in_the_mirror_the_voter_leans_to_the_other_side_and_everybody_is_as_strong(votes):
+    mirrored = [Stage(stage.shown[::-1], stage.chosen) for stage in votes]
+    first, second = fit_davidson(votes, KEYS), fit_davidson(mirrored, KEYS)
+    assert first.side.value == pytest.approx(-second.side.value, abs=1e-9)
+    assert np.allclose(first.theta, second.theta, rtol=0, atol=1e-9)
+
+
+def a_field(rnd, votes, side=0.0, length=0.0):
+    """Stages of a voter of four models who leans to a side and to long answers, by the definitions of the terms."""
+    strength = dict(zip("abcd", (0.6, 0.2, -0.2, -0.6), strict=True))
+    found = []
+    for _ in range(votes):
+        shown, chars = tuple(rnd.sample("abcd", 2)), (rnd.randrange(100, 2000), rnd.randrange(100, 2000))
+        lean = side + length * (chars[0] - chars[1]) / sum(chars) / 0.5
+        odds = math.exp(strength[shown[0]] - strength[shown[1]] + lean)
+        chosen = shown if rnd.random() < 0.2 else (shown[rnd.random() >= odds / (1 + odds)],)
+        found.append(Stage(shown, chosen, chars=chars))
+    return found
+
+
+def test_a_voter_who_leans_is_found_out_and_the_strengths_are_what_is_left():
+    votes = a_field(random.Random(3), 3000, side=0.8, length=0.5)
+    found = fit_davidson(votes, length=True)
+    assert found.side.low < 0.8 < found.side.high
+    assert found.side.low > 0.6
+    # The usual difference is not quite the 0.5 that the voter goes by.
+    usual = math.sqrt(np.mean([((a - b) / (a + b)) ** 2 for a, b in (stage.chars for stage in votes)]))
+    assert found.length.low < 0.5 * usual / 0.5 < found.length.high
+    assert found.length.low > 0.3
+    assert found.theta == pytest.approx((0.6, 0.2, -0.2, -0.6), abs=0.15)
+
+
+def test_a_voter_who_does_not_lean_is_not_said_to():
+    found = fit_davidson(a_field(random.Random(4), 3000), length=True)
+    assert found.side.low < 0 < found.side.high
+    assert found.length.low < 0 < found.length.high
+
+
+def test_without_lengths_there_is_nothing_to_say_about_long_answers():
+    known = a_field(random.Random(5), 60)
+    unknown = [Stage(stage.shown, stage.chosen) for stage in known]
+    found = fit_davidson(unknown, length=True)
+    assert (found.length.value, found.length.high) == pytest.approx((0, 1.96 * 0.5), abs=1e-3)
+    assert np.allclose(found.theta, fit_davidson(unknown).theta, rtol=0, atol=1e-9)
+    assert fit_davidson(known).length is None
+    assert fit_davidson([*known, Stage(("a", "b"), ("a",), chars=(0, 0))], length=True).length is not None
 
 
 @few_examples
@@ -136,24 +195,29 @@ def test_all_bad_is_rated_as_a_tie():
 @pytest.mark.parametrize("shown_first", list(combinations("abc", 1)))
 def test_of_three_a_full_ranking_orders_the_rest_and_the_best_alone_leaves_it_open(shown_first):
     keys = (*shown_first, *(key for key in "abc" if key not in shown_first))
-    best = fit_davidson(stages(Verdict.parse("a", 3), keys) * 10)
+    best = fit_davidson(stages(Verdict.parse("a", 3), keys) * 10, prior=NO_SIDE)
     assert gap_and_sd(best, keys[1], keys[2])[0] == pytest.approx(0, abs=1e-9)
-    full = fit_davidson(stages(Verdict.parse("a>b>c", 3), keys) * 10)
+    full = fit_davidson(stages(Verdict.parse("a>b>c", 3), keys) * 10, prior=NO_SIDE)
     assert gap_and_sd(full, keys[0], keys[1])[0] > 0.5
     assert gap_and_sd(full, keys[1], keys[2])[0] > 0.5
     assert gap_and_sd(full, keys[0], keys[2])[1] < math.sqrt(2)
 
 
 def test_a_shared_first_place_of_three_beats_the_third():
-    found = fit_davidson(stages(Verdict.parse("a=b", 3), tuple("abc")) * 5)
+    found = fit_davidson(stages(Verdict.parse("a=b", 3), tuple("abc")) * 5, prior=NO_SIDE)
     assert gap_and_sd(found, "a", "b")[0] == pytest.approx(0, abs=1e-9)
     assert gap_and_sd(found, "a", "c")[0] > 0.5
 
 
 @pytest.mark.parametrize(
     "bad",
-    [Stage(("a", "b"), ()), Stage(("a", "b"), ("c",)), Stage(("a", "a"), ("a",))],
-    ids=["nobody", "a stranger", "itself"],
+    [
+        Stage(("a", "b"), ()),
+        Stage(("a", "b"), ("c",)),
+        Stage(("a", "a"), ("a",)),
+        Stage(("a", "b"), ("a",), times=0),
+    ],
+    ids=["nobody", "a stranger", "itself", "never"],
 )
 def test_what_is_no_stage_is_refused(bad):
     with pytest.raises(ValueError, match="No stage of a vote"):
@@ -233,7 +297,7 @@ def test_a_great_many_one_sided_votes_still_give_a_finite_fit():
 def test_newtons_steps_are_damped():
     # Whole steps go back and forth for ever on these.
     votes = [Stage(("a", "b", "c"), ("a", "b", "c"))] * 100 + [Stage(("a", "b", "d"), ("a", "b"))] * 30
-    found = fit_davidson(votes)
+    found = fit_davidson(votes, prior=NO_SIDE)
     assert gap_and_sd(found, "a", "b")[0] == pytest.approx(0, abs=1e-9)
     assert gap_and_sd(found, "a", "d")[0] == pytest.approx(7.213, abs=1e-3)
     assert found.nu == pytest.approx((5.852, 87.371), abs=1e-3)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from itertools import pairwise
+from dataclasses import replace
+from itertools import cycle, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from arena.core.ratings import Board, Standing, Status, Tally
 from arena.core.votes import Stage, Verdict, stages
 from arena.ratings.board import compute_board, trust
-from arena.ratings.records import compared_groups, keep_records
+from arena.ratings.records import compared_groups, keep_records, opening_stages
 
 NAMES = {"a": "demo/large", "b": "demo/small", "c": "demo/tiny", "d": "demo/new"}
 
@@ -115,7 +116,9 @@ def test_groups_join_through_any_chain_of_meetings():
 
 
 def test_equal_scores_share_a_rank_and_stand_by_name():
-    board = compute_board(cast(("tie", "ca"), ("a", "ab"), ("a", "cb")), {"a": "zephyr", "b": "qwen", "c": "llama"})
+    board = compute_board(
+        cast(("tie", "ca"), ("tie", "ac"), ("a", "ab"), ("a", "cb")), {"a": "zephyr", "b": "qwen", "c": "llama"}
+    )
     assert [(standing.key, standing.rank) for standing in board.standings] == [("c", 1), ("a", 1), ("b", 3)]
 
 
@@ -144,6 +147,18 @@ def test_tallies_names_and_rounds_are_passed_on():
     assert line(board, "a").tally == Tally(tok_s=12.5)
     assert line(board, "b").tally == Tally()
     assert line(board, "z").model == "z"
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(a_vote, max_size=8), st.lists(st.integers(1, 50), min_size=8, max_size=8), st.booleans())
+def test_a_stage_said_n_times_is_n_stages_to_everything_that_counts(votes, times, of_rounds):
+    found = [stage if of_rounds else replace(stage, round_id="") for stage in cast(*votes)]
+    counted = [replace(stage, times=n) for stage, n in zip(found, cycle(times))]
+    repeated = [replace(stage, times=1) for stage in counted for _ in range(stage.times)]
+    assert compute_board(counted, NAMES) == compute_board(repeated, NAMES)
+    assert keep_records(counted) == keep_records(repeated)
+    openings = opening_stages(repeated)
+    assert len(openings) == sum(stage.times for stage in opening_stages(counted)) == keep_records(counted).votes
 
 
 def test_an_empty_board_is_a_board():
@@ -177,7 +192,7 @@ def test_trust_needs_votes_and_a_narrow_interval(votes, half_width, status):
 
 def test_trust_grows_with_the_votes():
     order = list(Status)
-    found = [line(compute_board(cast(*[("a", "ab"), ("b", "ab"), ("tie", "ab")] * n), {}), "a") for n in (1, 4, 40)]
+    found = [line(compute_board(cast(*[("a", "ab"), ("a", "ba"), ("tie", "ab")] * n), {}), "a") for n in (1, 4, 40)]
     assert [standing.status for standing in found] == order[1:]
     for few, many in pairwise(found):
         assert many.high - many.low < few.high - few.low

@@ -14,9 +14,10 @@ from arena.core.votes import Stage
 from arena.ratings.davidson import Fit, Prior, fit_davidson
 from arena.ratings.posterior import ELO_PER_THETA, beats, gaps, scores
 
-FLAT = Prior(theta_sd=1e4, log_nu_sd=1e4)
-NO_TIES = Prior(log_nu_mean=-40.0, log_nu_sd=1e-3)
-NO_TIES_FLAT = Prior(theta_sd=1e4, log_nu_mean=-40.0, log_nu_sd=1e-3)
+NO_SIDE = Prior(side_sd=0)
+FLAT = Prior(theta_sd=1e4, log_nu_sd=1e4, side_sd=0)
+NO_TIES = Prior(log_nu_mean=-40.0, log_nu_sd=1e-3, side_sd=0)
+NO_TIES_FLAT = Prior(theta_sd=1e4, log_nu_mean=-40.0, log_nu_sd=1e-3, side_sd=0)
 
 
 def name(i) -> str:
@@ -27,10 +28,13 @@ def parts(shown):
     return [part for size in range(1, len(shown) + 1) for part in combinations(shown, size)]
 
 
-def utilities(parameters, shown, m):
-    """The model as it is written down, one vote at a time. `parameters` are theta, log nu_2, log nu_3."""
-    theta, log_nu = parameters[:m], [0.0, *parameters[m:]]
-    return np.array([np.mean([theta[i] for i in part]) + log_nu[len(part) - 1] for part in parts(shown)])
+def utilities(parameters, shown, m, shares=()):
+    """The model as it is written down, one vote at a time. `parameters` are theta, log nu_2, log nu_3, side, length."""
+    theta, log_nu, (side, length) = parameters[:m], [0.0, *parameters[m : m + 2]], [*parameters[m + 2 :], 0.0, 0.0][:2]
+    seats = {2: (0.5, -0.5), 3: (0.5, 0.0, -0.5)}[len(shown)]
+    worth = {i: theta[i] + side * seat for i, seat in zip(shown, seats, strict=True)}
+    worth |= {i: worth[i] + length * share for i, share in zip(shown, shares, strict=False)}
+    return np.array([np.mean([worth[i] for i in part]) + log_nu[len(part) - 1] for part in parts(shown)])
 
 
 def cast(rng, parameters, m, size) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -110,29 +114,44 @@ def test_plackett_luce_of_the_first_place_is_the_fit_of_best_of_three_without_ti
 # The model as it is written down
 
 
-def test_the_fit_is_at_the_top_of_the_posterior_and_the_covariance_is_its_curvature():
+@pytest.mark.parametrize("length", [False, True], ids=["side", "side and length"])
+def test_the_fit_is_at_the_top_of_the_posterior_and_the_covariance_is_its_curvature(length):
     m, prior = 4, Prior()
     rng = np.random.default_rng(7)
-    truth = np.array([*rng.normal(0, 0.6, m), math.log(0.8), math.log(0.5)])
-    votes = [cast(rng, truth, m, size) for size in [2, 3] * 40]
+    truth = np.array([*rng.normal(0, 0.6, m), math.log(0.8), math.log(0.5), 0.6])
+    votes = [(*cast(rng, truth, m, size), rng.integers(0, 900, size)) for size in [2, 3] * 40]
+    shares = [chars / chars.sum() for *_, chars in votes]
+    usual = math.sqrt(np.mean([(a - b) ** 2 for several in shares for a, b in combinations(several, 2)]))
+    sd = np.array([*[prior.theta_sd] * m, prior.log_nu_sd, prior.log_nu_sd, prior.side_sd, prior.length_sd])
+    mean = np.array([*[0.0] * m, prior.log_nu_mean, prior.log_nu_mean, 0.0, 0.0])
+    p = m + 3 + length
 
     def log_posterior(parameters) -> float:
-        total = -0.5 * float(np.sum((parameters[:m] / prior.theta_sd) ** 2))
-        total -= 0.5 * float(np.sum(((parameters[m:] - prior.log_nu_mean) / prior.log_nu_sd) ** 2))
-        for shown, part in votes:
-            utility = utilities(parameters, shown, m)
+        total = -0.5 * float(np.sum(((parameters - mean[:p]) / sd[:p]) ** 2))
+        for (shown, part, _), several in zip(votes, shares, strict=True):
+            utility = utilities(parameters, shown, m, several / usual)
             total += utility[parts(shown).index(part)] - math.log(np.exp(utility).sum())
         return total
 
-    found = fit_davidson(stages_of(votes))
-    top, steps = np.array([*found.theta, *np.log(found.nu)]), np.eye(m + 2) * 1e-3
+    cast_votes = [
+        Stage(tuple(map(name, shown)), tuple(map(name, chosen)), chars=tuple(chars.tolist()))
+        for shown, chosen, chars in votes
+    ]
+    found = fit_davidson(cast_votes, length=length)
+    terms = [found.side, found.length][: 1 + length]
+    top, steps = np.array([*found.theta, *np.log(found.nu), *(term.value for term in terms)]), np.eye(p) * 1e-3
     slope = [(log_posterior(top + s) - log_posterior(top - s)) / 2e-3 for s in steps]
-    assert slope == pytest.approx([0] * (m + 2), abs=1e-5)
+    assert slope == pytest.approx([0] * p, abs=1e-5)
     curvature = [
         [sum(i * j * log_posterior(top + i * s + j * t) for i in (1, -1) for j in (1, -1)) / 4e-6 for t in steps]
         for s in steps
     ]
-    assert np.linalg.inv(-np.array(curvature))[:m, :m] == pytest.approx(found.covariance, abs=1e-5)
+    spread = np.linalg.inv(-np.array(curvature))
+    assert spread[:m, :m] == pytest.approx(found.covariance, abs=1e-5)
+    for term, variance in zip(terms, np.diag(spread)[m + 2 :], strict=True):
+        assert (term.high - term.value, term.value - term.low) == pytest.approx(
+            [1.96 * math.sqrt(variance)] * 2, rel=1e-3
+        )
 
 
 def test_two_contestants_have_davidsons_closed_form():
@@ -164,7 +183,7 @@ def test_the_normal_approximation_is_close_to_the_exact_posterior_of_two(record)
     sd = math.sqrt((density * (d - mean) ** 2).sum())
 
     votes = [((0, 1), (0,))] * wins + [((0, 1), (1,))] * losses + [((0, 1), (0, 1))] * ties
-    found = fit_davidson(stages_of(votes), [name(0), name(1)])
+    found = fit_davidson(stages_of(votes), [name(0), name(1)], NO_SIDE)
     assert beats(found)[0, 1] == pytest.approx(density[d > 0].sum() + density[d == 0].sum() / 2, abs=0.02)
     assert gap(found)[1] == pytest.approx(sd, rel=0.05)
 
@@ -175,11 +194,11 @@ def test_the_normal_approximation_is_close_to_the_exact_posterior_of_two(record)
 @pytest.mark.parametrize(
     ("wins", "prior", "elo", "half_width", "chance"),
     [
-        (0, Prior(), 0, 482, 0.50),
-        (1, Prior(), 127, 415, 0.73),
-        (10, Prior(), 415, 301, 0.997),
-        (1, Prior(log_nu_mean=0.0), 128, 417, 0.73),
-        (10, Prior(log_nu_mean=0.0), 421, 304, 0.997),
+        (0, NO_SIDE, 0, 482, 0.50),
+        (1, NO_SIDE, 127, 415, 0.73),
+        (10, NO_SIDE, 415, 301, 0.997),
+        (1, Prior(log_nu_mean=0.0, side_sd=0), 128, 417, 0.73),
+        (10, Prior(log_nu_mean=0.0, side_sd=0), 421, 304, 0.997),
     ],
 )
 def test_a_few_votes_say_a_little(wins, prior, elo, half_width, chance):

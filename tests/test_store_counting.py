@@ -33,11 +33,12 @@ def test_stages_are_those_of_the_verdicts(ledger: SqliteLedger):
     vote(ledger, two, "c>a>b")
     vote(ledger, three, "bad")
     vote(ledger, one, "a")
+    long = len("Rayleigh scattering.")
     assert ledger.stages() == [
-        Stage((A, B, C), (C,), two),
-        Stage((A, B), (A,), two),
-        Stage((C, A), (C, A), three, both_bad=True),
-        Stage((B, A), (B,), one),
+        Stage((A, B, C), (C,), two, chars=(long,) * 3),
+        Stage((A, B), (A,), two, chars=(long,) * 2),
+        Stage((C, A), (C, A), three, both_bad=True, chars=(long,) * 2),
+        Stage((B, A), (B,), one, chars=(long,) * 2),
     ]
     judged = ledger.verdicts()[0]
     assert (judged.round_id, judged.keys, str(judged.verdict), judged.tags) == (two, (A, B, C), "c>a>b", ("general",))
@@ -110,6 +111,36 @@ def test_tags_narrow(ledger: SqliteLedger):
     vote(ledger, ready(ledger), "b")
     assert [len(ledger.verdicts(tag=tag)) for tag in ("", "general", "korean", "kor")] == [2, 2, 1, 0]
     assert len(ledger.stages(tag="korean")) == 1
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt("What is the capital of Korea?"),
+        Prompt("한국의 수도는?"),
+        Prompt("Translate 가 please"),
+        Prompt("힣"),
+        Prompt("日本の首都は？"),
+        Prompt("Wie spät ist es?", language="de"),
+        Prompt("한국어로 답해 줘.", language="en"),
+        Prompt("[가-힣]* is a pattern"),
+        Prompt("ㅎㅎ"),
+    ],
+    ids=lambda prompt: prompt.text,
+)
+def test_the_language_of_a_prompt_is_what_the_prompt_says_it_is(ledger: SqliteLedger, prompt: Prompt):
+    vote(ledger, ready(ledger, prompt=prompt), "a")
+    found = [language for language in ("en", "ko", "de", "fr", "") if ledger.verdicts(language=language)]
+    assert found == [prompt.guessed_language, ""]
+    assert ledger.facets() == ([], [prompt.guessed_language])
+
+
+def test_a_period_begins_with_its_first_moment(ledger: SqliteLedger):
+    for day in (1, 2, 3):
+        vote(ledger, ready(ledger, text=str(day)), "a", cast_at=f"2026-01-0{day}T00:00:00.000+00:00")
+    moments = ("", "2026-01-02T00:00:00.000+00:00", "2026-01-02T00:00:00.001+00:00", "2027")
+    assert [len(ledger.verdicts(since=since)) for since in moments] == [3, 2, 1, 0]
+    assert len(ledger.stages(since="2026-01-03")) == 1
 
 
 def test_who_was_shown_with_whom(ledger: SqliteLedger):

@@ -102,7 +102,10 @@ def test_a_member_counts_for_its_leader(ledger: SqliteLedger):
     assert ledger.merges() == {B: A}
     assert ledger.contestants() == {A: ALPHA, C: GAMMA}
     assert ledger.addresses() == {A: ["ollama/alpha:7b", "ollama/beta:8b"], C: ["ollama/gamma:9b"]}
-    assert ledger.stages() == [Stage((A, C), (A,), one), Stage((C, A), (C,), two)]
+    assert [replace(stage, chars=()) for stage in ledger.stages()] == [
+        Stage((A, C), (A,), one),
+        Stage((C, A), (C,), two),
+    ]
     assert ledger.shown_counts() == {A: 2, C: 2}
     assert ledger.pair_counts() == {(min(A, C), max(A, C)): 2}
     assert ledger.played(Prompt("2")) == {tuple(sorted((A, C)))}

@@ -31,6 +31,7 @@ from arena.core.votes import Strength, Verdict, Vote
 from arena.desk import Desk
 from arena.engine.room import Room
 from arena.lineup import Lineup
+from arena.scoring import Scores
 from arena.series import Series
 from arena.table import Table
 from arena.watch import Watch
@@ -63,6 +64,7 @@ class Arena:
         self.settings = settings
         self._room = Room()
         self._desk = Desk(settings.db)
+        self.scores = Scores(self._desk, settings.sampling)
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(
@@ -185,16 +187,9 @@ class Arena:
 
         return self._desk.do(settle)
 
-    def board(self, tag: str = "") -> Future[Board]:
-        """The leaderboard, recomputed from raw votes."""
-
-        def compute(ledger: SqliteLedger) -> Board:
-            from arena.ratings.board import compute_board  # noqa: PLC0415 - numpy
-
-            names = distinct_names(ledger.contestants().values())
-            return compute_board(ledger.stages(tag=tag), names, ledger.tallies())
-
-        return self._desk.do(compute)
+    def board(self, tag: str = "", voter: str = "me") -> Future[Board]:
+        """The leaderboard, recomputed from raw votes, '' means everybody's; `scores.board` can narrow it further."""
+        return self.scores.board(tag, voter=voter)
 
     def merge(self, member: str, leader: str) -> Future[None]:
         """Let the votes on one contestant count for another from now on. Raises ArenaError.

@@ -185,24 +185,6 @@ def bench(models: tuple[str, ...], form: str | None, db: Path | None, config: Pa
 
 
 @main_group.command()
-@click.option("--tag", default="", help="Only votes on prompts with this tag.")
-@click.option("--json", "form", flag_value="json", help="As JSON.")
-@click.option("--csv", "form", flag_value="csv", help="As CSV.")
-@click.option("--md", "form", flag_value="md", help="As a Markdown table.")
-@places
-def board(tag: str, form: str | None, db: Path | None, config: Path | None) -> None:
-    """The leaderboard of your votes."""
-    from arena.cli import reports  # noqa: PLC0415
-
-    with opened(db, config) as arena:
-        standings = arena.board(tag).result()
-    if form == "json":
-        print_json(reports.board_json(standings))
-    else:
-        click.echo(reports.board_table(standings, form or "text"))
-
-
-@main_group.command()
 @click.argument("names", nargs=-1, metavar="[MODEL]...")
 @click.option("--ctx", type=click.IntRange(1), help="Context in tokens.")
 @click.option("--kv", default="f16", help="Type of the KV cache: f16, q8_0, q4_0, ...")

@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from arena.core.text import clean_line, counted
+from arena.core.text import clean_line
 
 if TYPE_CHECKING:
-    from arena.core.ratings import Board, Standing
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine
-
-_BOARD_COLUMNS = (
-    "rank",
-    "model",
-    "score",
-    "low",
-    "high",
-    "status",
-    "votes",
-    "wins",
-    "ties",
-    "losses",
-    "both_bad",
-    "tok_s",
-    "chars_s",
-    "ttft_ms",
-)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -46,81 +25,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell + " " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in grid
     )
-
-
-def board_json(board: Board) -> dict[str, Any]:
-    """The leaderboard as CLI.md's JSON."""
-    names = {line.key: line.model for line in board.standings}
-    return {
-        "votes": board.votes,
-        "rounds": board.rounds,
-        "components": [[names[key] for key in group] for group in board.components],
-        "standings": [_standing_json(line) for line in board.standings],
-        "pairs": [
-            {
-                "a": names[pair.a],
-                "b": names[pair.b],
-                "votes": pair.votes,
-                "p_a_beats_b": pair.p_a_beats_b,
-                "votes_needed": pair.votes_needed,
-            }
-            for pair in board.pairs
-        ],
-    }
-
-
-def _standing_json(line: Standing) -> dict[str, Any]:
-    facts = asdict(line)
-    tally = facts.pop("tally")
-    return {**facts, "fingerprint": facts.pop("key"), "status": line.status.value, **tally}
-
-
-def board_table(board: Board, form: str) -> str:
-    """The leaderboard as `text`, `csv` or `md`."""
-    rows = [[_cell(value) for value in _board_row(line)] for line in board.standings]
-    if form == "csv":
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_BOARD_COLUMNS)
-        writer.writerows([[_no_formula(cell) for cell in row] for row in rows])
-        return out.getvalue().rstrip("\n")
-    if form == "md":
-        lines = ["| " + " | ".join(_BOARD_COLUMNS) + " |", "|" + "---|" * len(_BOARD_COLUMNS)]
-        lines += ["| " + " | ".join(clean_line(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-        return "\n".join(lines)
-    if not rows:
-        return "No contestants yet: play a round with `arena` or `arena run`."
-    note = f"Your {counted(board.votes, 'vote')} in {counted(board.rounds, 'round')}."
-    if len(board.components) > 1:
-        note += " There are groups that were never compared: no rank holds between them."
-    return table(_BOARD_COLUMNS, rows) + f"\n\n{note}"
-
-
-def _board_row(line: Standing) -> tuple[object, ...]:
-    tally = line.tally
-    scores: tuple[float | None, ...] = (line.score, line.low, line.high) if line.votes else (None, None, None)
-    counts = (line.votes, line.wins, line.ties, line.losses, f"{line.both_bad:.0%}" if line.votes else None)
-    return (
-        line.rank or None,
-        line.model,
-        *scores,
-        line.status.value,
-        *counts,
-        tally.tok_s,
-        tally.chars_s,
-        tally.ttft_ms,
-    )
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
-
-
-def _no_formula(cell: str) -> str:
-    """A cell that a spreadsheet would run as a formula gets a quote in front; a lone '-' is no formula."""
-    return f"'{cell}" if cell[:1] in tuple("=+@\t\r") or (cell[:1] == "-" and len(cell) > 1) else cell
 
 
 def history_json(line: HistoryLine) -> dict[str, Any]:

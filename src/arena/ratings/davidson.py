@@ -10,6 +10,11 @@ votes follow a softmax of the utilities:
 Over pairs this is Davidson's model of ties (1970), without ties it is Bradley-Terry and Plackett-Luce; the general form
 is Firth, Kosmidis and Turner, arXiv:1909.07123. theta_a - theta_b is the log odds of a over b among decisive votes.
 
+Two more things may add to a utility, each in equal parts over C: the seat, from 1/2 for the leftmost to -1/2 for the
+rightmost, and the length of the answer, as its share of the characters of the set in units of the usual difference
+between two of them (for pairs that is (a - b) / (a + b), as the public arena's style control has it). Voters who lean
+to one side or to long answers are known by these terms, and the strengths are what is left.
+
 Normal priors keep the estimate finite whatever the votes are: nobody has to have won, lost, or been compared at all.
 The posterior is approximated by a normal at its mode (Laplace), which covers honestly from ten votes on, where
 bootstrap and sandwich intervals do not.
@@ -18,39 +23,35 @@ bootstrap and sandwich intervals do not.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain, combinations
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from arena.core.ratings import Effect
 from arena.core.votes import Stage
+from arena.ratings.likelihood import ROUND_SEATS, Block, FloatArray, Layout, blocks_of, count_picks
 
-FloatArray: TypeAlias = NDArray[np.float64]
-IndexArray: TypeAlias = NDArray[np.intp]
-Picks: TypeAlias = Counter[tuple[str, ...]]
-"""How often each part of one set was picked, under its sorted keys."""
-
-_ROUND_SEATS = 3
-"""A fit has a nu for ties of up to so many, whether or not anybody met in such a set."""
 _MAX_STEPS = 200
 """Lopsided votes by the million took 61."""
 _TOLERANCE = 1e-9
 """Newton stops with a step of this many posterior standard deviations: what is then left is rounding."""
+Z95 = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Independent normal priors on every theta and every log nu."""
+    """Independent normal priors on every parameter."""
 
     theta_sd: float = 1.0
     """In units of theta: 1 is 174 Elo, close to the spread of the public arena's models (0.96)."""
     log_nu_mean: float = math.log(0.8)
     """0.8 makes 2 in 7 votes between equals a tie."""
     log_nu_sd: float = 1.0
+    side_sd: float = 0.5
+    """Around 0, as for the length. 0: there is no such term, and the order of the seats is of no interest."""
+    length_sd: float = 0.5
 
 
 STANDARD_PRIOR = Prior()
@@ -65,9 +66,15 @@ class Fit:
     theta: FloatArray
     """Shape (m,): log strengths at the mode. Their mean is 0: votes say nothing of a common shift."""
     covariance: FloatArray
-    """Shape (m, m): posterior covariance of theta, the tie parameters integrated out."""
+    """Shape (m, m): posterior covariance of theta, everything else integrated out."""
     nu: tuple[float, ...]
     """nu_2, nu_3, ...: how readily 2, 3, ... equal answers are called equal, against picking one of them."""
+    side: Effect | None = None
+    """Log odds of the leftmost answer over the rightmost one of equals; None: not fitted."""
+    length: Effect | None = None
+    """Log odds of the longer answer over the shorter one of equals, at the usual difference; None: not fitted."""
+    mode: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """Shape (p,): all parameters at the mode, in the order of the layout."""
 
     def index(self, keys: Iterable[str]) -> list[int]:
         """Where these contestants are on the axes. Raises KeyError for one that was not fitted."""
@@ -75,111 +82,86 @@ class Fit:
         return [axis[key] for key in keys]
 
 
-def fit_davidson(stages: Iterable[Stage], contestants: Collection[str] = (), prior: Prior = STANDARD_PRIOR) -> Fit:
-    """The posterior of all `contestants`, and of whoever else is in `stages`.
+def fit_davidson(
+    stages: Iterable[Stage],
+    contestants: Collection[str] = (),
+    prior: Prior = STANDARD_PRIOR,
+    *,
+    length: bool = False,
+    near: Fit | None = None,
+) -> Fit:
+    """The posterior of all `contestants`, and of whoever else is in `stages`; with a term for the length if wanted.
+
+    `near`: a fit of the same contestants without that term, whose mode will not be far away.
 
     It depends on what was voted, not on the order: equal stages are counted together, and the counts are summed in
     the order of the keys. Raises ValueError when a stage shows somebody twice, or picks nobody, or somebody who was
-    not shown.
+    not shown, or was never said.
     """
-    picked = _count(stages)
-    keys = tuple(sorted({*contestants, *chain.from_iterable(picked)}))
-    sizes = max([_ROUND_SEATS, *map(len, picked)])
-    prior_mean = np.array([0.0] * len(keys) + [prior.log_nu_mean] * (sizes - 1))
-    prior_precision = np.array([prior.theta_sd] * len(keys) + [prior.log_nu_sd] * (sizes - 1)) ** -2.0
+    side = prior.side_sd > 0
+    picked = count_picks(stages, seats=side, lengths=length)
+    shown = {key for key, _ in picked}
+    keys = tuple(sorted({*contestants, *(key for several in shown for key in several)}))
+    layout = Layout(keys, max([ROUND_SEATS, *map(len, shown)]) - 1, side, length)
+    start = np.append(near.mode, 0.0) if near and length and len(near.mode) == layout.size - 1 else None
+    return fit_blocks(blocks_of(picked, layout), layout, prior, start)
 
-    likelihood = _Likelihood.of(picked, keys, len(prior_mean))
-    mode = prior_mean.copy()
+
+def fit_blocks(
+    blocks: Sequence[Block], layout: Layout, prior: Prior = STANDARD_PRIOR, start: FloatArray | None = None
+) -> Fit:
+    """The posterior of counted sets; `start`: parameters to begin with, such as those of a fit with a vote less."""
+    mean, sd = _prior(layout, prior)
+    mode, covariance = _mode(blocks, mean, sd**-2.0, mean if start is None else start)
+    m = len(layout.keys)
+    terms = [
+        Effect(v, v - Z95 * s, v + Z95 * s)
+        for v, s in zip(mode.tolist(), np.sqrt(np.diag(covariance)).tolist(), strict=True)
+    ]
+    return Fit(
+        layout.keys,
+        mode[:m],
+        covariance[:m, :m],
+        tuple(np.exp(mode[m : m + layout.nus]).tolist()),
+        side=terms[m + layout.nus] if layout.side else None,
+        length=terms[-1] if layout.length else None,
+        mode=mode,
+    )
+
+
+def _prior(layout: Layout, prior: Prior) -> tuple[FloatArray, FloatArray]:
+    """Means and standard deviations of every parameter."""
+    m, nus = len(layout.keys), layout.nus
+    extra = [prior.side_sd] * layout.side + [prior.length_sd] * layout.length
+    mean = np.array([0.0] * m + [prior.log_nu_mean] * nus + [0.0] * len(extra))
+    return mean, np.array([prior.theta_sd] * m + [prior.log_nu_sd] * nus + extra)
+
+
+def _mode(
+    blocks: Sequence[Block], mean: FloatArray, precision: FloatArray, start: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Where the posterior is highest, and the inverse of its curvature there: Newton's method, damped."""
+    mode = start.copy()
     for _ in range(_MAX_STEPS):
-        gradient, information = likelihood.slopes(mode)
-        gradient -= prior_precision * (mode - prior_mean)
-        information += np.diag(prior_precision)
+        gradient, information = -precision * (mode - mean), np.diag(precision)
+        for block in blocks:
+            slope, curvature = block.slopes(mode)
+            gradient += slope
+            information += curvature
         step = np.linalg.solve(information, gradient).astype(np.float64, copy=False)
-        mode += likelihood.damping(step) * step
+        mode += _damping(blocks, step) * step
         if gradient @ step < _TOLERANCE**2:
             break
-
-    m = len(keys)
-    covariance = np.linalg.inv(information)[:m, :m]
-    return Fit(keys, mode[:m], (covariance + covariance.T) / 2, tuple(np.exp(mode[m:]).tolist()))
+    covariance = np.linalg.inv(information)
+    return mode, (covariance + covariance.T) / 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Likelihood:
-    """A softmax regression over sets: L parts in R sets, p parameters; the parts of a set are neighbours."""
+def _damping(blocks: Sequence[Block], step: FloatArray) -> float:
+    """The share of a Newton step, in (0, 1], that is sure to climb.
 
-    features: FloatArray
-    """Shape (L, p): u = features @ parameters."""
-    counts: FloatArray
-    """Shape (L,): how often the part was picked."""
-    totals: FloatArray
-    """Shape (R,): how often the set was shown."""
-    starts: IndexArray
-    """Shape (R,): where each set begins."""
-    owner: IndexArray
-    """Shape (L,): the set of each part."""
-
-    @classmethod
-    def of(cls, picked: Mapping[tuple[str, ...], Picks], keys: tuple[str, ...], parameters: int) -> _Likelihood:
-        """Every part of every set that was shown; the last columns are log nu_2, log nu_3, ..."""
-        index = {key: i for i, key in enumerate(keys)}
-        features: list[FloatArray] = []
-        counts: list[int] = []
-        sizes: list[int] = []
-        for shown in sorted(picked):
-            parts = list(_parts(shown))
-            sizes.append(len(parts))
-            for part in parts:
-                row = np.zeros(parameters)
-                row[[index[key] for key in part]] = 1 / len(part)
-                if len(part) > 1:
-                    row[len(keys) + len(part) - 2] = 1
-                features.append(row)
-                counts.append(picked[shown][part])
-        starts = np.cumsum([0, *sizes], dtype=np.intp)[:-1]
-        return cls(
-            features=np.array(features).reshape(len(features), parameters),
-            counts=np.array(counts, dtype=np.float64),
-            totals=np.array([picked[shown].total() for shown in sorted(picked)], dtype=np.float64),
-            starts=starts,
-            owner=np.repeat(np.arange(len(sizes), dtype=np.intp), sizes),
-        )
-
-    def slopes(self, parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Gradient, shape (p,), and negative Hessian, shape (p, p), of the log likelihood."""
-        utility = self.features @ parameters
-        weight = np.exp(utility - np.maximum.reduceat(utility, self.starts)[self.owner])
-        chance = weight / np.add.reduceat(weight, self.starts)[self.owner]
-        expected = chance * self.totals[self.owner]
-        mean = np.add.reduceat(chance[:, None] * self.features, self.starts)
-        gradient = self.features.T @ (self.counts - expected)
-        information = (self.features.T * expected) @ self.features - (mean.T * self.totals) @ mean
-        return gradient, information
-
-    def damping(self, step: FloatArray) -> float:
-        """The share of a Newton step, in (0, 1], that is sure to climb.
-
-        Along a step the third derivative of a softmax is at most r times the second, r being the largest difference
-        that the step makes inside one set. The lower bound on the ascent that follows from it (Bach, "Self-concordant
-        analysis for logistic regression", 2010, proposition 1) is greatest at log(1 + r) / r. Near the mode that is a
-        whole step.
-        """
-        change = self.features @ step
-        ranges = np.maximum.reduceat(change, self.starts) - np.minimum.reduceat(change, self.starts)
-        r = float(ranges.max(initial=0.0))
-        return math.log1p(r) / r if r else 1.0
-
-
-def _count(stages: Iterable[Stage]) -> dict[tuple[str, ...], Picks]:
-    """What was picked of each set that was shown, whatever the seats and the order."""
-    picked: dict[tuple[str, ...], Picks] = {}
-    for (shown, chosen), times in Counter((stage.shown, stage.chosen) for stage in stages).items():
-        if not chosen or not set(chosen) <= set(shown) or len(set(shown)) < len(shown):
-            raise ValueError(f"No stage of a vote: {chosen} chosen from {shown}.")
-        picked.setdefault(tuple(sorted(shown)), Counter())[tuple(sorted(set(chosen)))] += times
-    return picked
-
-
-def _parts(shown: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """All non-empty parts of a set, the small ones first."""
-    return chain.from_iterable(combinations(shown, size) for size in range(1, len(shown) + 1))
+    Along a step the third derivative of a softmax is at most r times the second, r being the largest difference that
+    the step makes inside one set. The lower bound on the ascent that follows from it (Bach, "Self-concordant analysis
+    for logistic regression", 2010, proposition 1) is greatest at log(1 + r) / r. Near the mode that is a whole step.
+    """
+    r = max((block.widest_change(step) for block in blocks), default=0.0)
+    return math.log1p(r) / r if r else 1.0

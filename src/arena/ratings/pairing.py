@@ -9,13 +9,14 @@ intervals would hold the truth less often, 94 % and, with ten models, 92 %.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
 from arena.core.errors import UsageError
-from arena.ratings.davidson import Fit, FloatArray, IndexArray
+from arena.ratings.davidson import Fit
+from arena.ratings.likelihood import FloatArray, IndexArray
 from arena.ratings.posterior import gaps, normal_cdf
 
 LEAST_SHOWN_SHARE = 0.25
@@ -86,12 +87,43 @@ def set_chances(
         order = met + showings[seats].sum(axis=1) / (size * FIRST_SHOWINGS + 1)
         return sets, _even_among_smallest(np.where(newcomer, order, np.inf))
 
-    axes = np.ix_(fit.index(names), fit.index(names))
-    gap, sd = (matrix[axes] for matrix in gaps(fit))
-    np.fill_diagonal(sd, 1.0)
-    worth = _over_pairs(normal_cdf(-np.abs(gap) / sd) * sd, seats)
+    worth = _over_pairs(pair_worth(fit)[np.ix_(fit.index(names), fit.index(names))], seats)
     least_shown, most_worth = _even_among_smallest(met), _even_among_smallest(-worth)
     return sets, LEAST_SHOWN_SHARE * least_shown + (1 - LEAST_SHOWN_SHARE) * most_worth
+
+
+def bridging_pairs(
+    fit: Fit, groups: Sequence[Collection[str]], playable: Collection[str] | None = None
+) -> list[tuple[str, str]]:
+    """For each group after the first, the pair of the first and of it that is most worth asking about.
+
+    A match of the two joins the groups. Of each group only the `playable` ones are asked, where there are any.
+    """
+    if len(groups) < 2:
+        return []
+    worth = pair_worth(fit)
+
+    def able(group: Collection[str]) -> list[str]:
+        found = sorted(group)
+        return [key for key in found if playable is None or key in playable] or found
+
+    bridges = []
+    for group in groups[1:]:
+        ours, theirs = able(groups[0]), able(group)
+        values = np.round(worth[np.ix_(fit.index(ours), fit.index(theirs))], 9)
+        i, j = np.unravel_index(int(values.argmax()), values.shape)
+        bridges.append((ours[int(i)], theirs[int(j)]))
+    return bridges
+
+
+def pair_worth(fit: Fit) -> FloatArray:
+    """How much asking about a pair tells, shape (m, m): the chance that its order is wrong times how uncertain it is.
+
+    What stands on the diagonal means nothing.
+    """
+    gap, sd = gaps(fit)
+    np.fill_diagonal(sd, 1.0)
+    return normal_cdf(-np.abs(gap) / sd) * sd
 
 
 def _over_pairs(values: FloatArray, seats: IndexArray) -> FloatArray:

@@ -12,7 +12,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from arena.ratings.davidson import Fit, FloatArray
+from arena.core.ratings import Lead
+from arena.ratings.davidson import Z95, Fit
+from arena.ratings.likelihood import FloatArray
 
 ELO_PER_THETA = 400 / math.log(10)
 """173.7"""
@@ -20,8 +22,12 @@ MEAN_SCORE = 1000.0
 DRAWS = 4000
 """A share of the draws is right within 0.008 (one standard error)."""
 
-_Z95 = NormalDist().inv_cdf(0.975)
-_Z_AHEAD = NormalDist().inv_cdf(0.95)
+EVEN_MARGIN = 50.0
+"""Points that nobody notices: 57 % against 43 % of the decisive votes."""
+
+_SURE, _VERY_SURE = 0.80, 0.95
+_FEW_VOTES = 10
+_Z_AHEAD = NormalDist().inv_cdf(_VERY_SURE)
 """A pair is settled when its order is right with a probability of 95 %."""
 _VOTE_HINTS = (10, 20, 50, 100, 200, 500, 1000)
 
@@ -39,7 +45,7 @@ def scores(fit: Fit) -> tuple[FloatArray, FloatArray]:
     if m > 1:
         centring = np.eye(m) - 1 / m
         variance = np.diag(centring @ fit.covariance @ centring)
-    return MEAN_SCORE + ELO_PER_THETA * centred, ELO_PER_THETA * _Z95 * np.sqrt(variance)
+    return MEAN_SCORE + ELO_PER_THETA * centred, ELO_PER_THETA * Z95 * np.sqrt(variance)
 
 
 def gaps(fit: Fit) -> tuple[FloatArray, FloatArray]:
@@ -61,6 +67,28 @@ def beats(fit: Fit) -> FloatArray:
     gap, sd = gaps(fit)
     np.fill_diagonal(sd, 1.0)
     return normal_cdf(gap / sd)
+
+
+def even(fit: Fit, margin: float = EVEN_MARGIN) -> FloatArray:
+    """Posterior probability that less than `margin` points are between row and column, shape (m, m)."""
+    gap, sd = gaps(fit)
+    np.fill_diagonal(sd, 1.0)
+    edge = margin / ELO_PER_THETA
+    return normal_cdf((edge - gap) / sd) - normal_cdf((-edge - gap) / sd)
+
+
+def lead(p_ahead: float, p_even: float, votes: int) -> Lead:
+    """What may be said of a pair; `votes`: those in which either took part.
+
+    Of orders that are claimed with 95 %, 97 % are right at 30 votes in an ordinary field, but 82 % where all are nearly
+    equal; under 10 votes such claims are too bold for a word.
+    """
+    sure = max(p_ahead, 1 - p_ahead)
+    if p_even >= _SURE:
+        return Lead.EVEN
+    if sure < _SURE:
+        return Lead.TOO_EARLY
+    return Lead.AHEAD if sure >= _VERY_SURE and votes >= _FEW_VOTES else Lead.LEANING
 
 
 def draw(fit: Fit, count: int = DRAWS, seed: int = 0) -> FloatArray:

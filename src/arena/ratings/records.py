@@ -42,7 +42,7 @@ def opening_stages(stages: Sequence[Stage]) -> list[Stage]:
     """The first stage of each vote, which shows all the seats of its round; later stages only order the rest.
 
     In a round the widest stages are the first ones, so the order of the stages does not matter, and a round that
-    several people judged has several. A stage without a round is a vote of its own.
+    several people judged has several. A stage without a round is as many votes of their own as it was cast times.
     """
     seats: dict[str, int] = {}
     for stage in stages:
@@ -55,18 +55,29 @@ def keep_records(stages: Sequence[Stage]) -> Records:
     """Count the votes that these stages come from."""
     openings = opening_stages(stages)
     named = {stage.round_id for stage in openings if stage.round_id}
-    records = Records(votes=len(openings), rounds=len(named) + sum(not stage.round_id for stage in openings))
-    kinds = Counter((stage.shown, stage.chosen, stage.both_bad) for stage in openings)
+    kinds: Counter[tuple[tuple[str, ...], tuple[str, ...], bool]] = Counter()
+    for stage in openings:
+        kinds[stage.shown, stage.chosen, stage.both_bad] += stage.times
+    nameless = sum(stage.times for stage in openings if not stage.round_id)
+    records = Records(votes=kinds.total(), rounds=len(named) + nameless)
+    met: Counter[tuple[str, str]] = Counter()
     for (shown, chosen, all_bad), times in kinds.items():
         for pair in combinations(shown, 2):
-            records.meetings[frozenset(pair)] += times
+            met[pair] += times
         for key in shown:
-            record = records.contestants.setdefault(key, Record())
+            record = records.contestants.get(key)
+            if record is None:
+                record = records.contestants[key] = Record()
             record.votes += times
-            record.wins += times * (chosen == (key,))
-            record.ties += times * (key in chosen and len(chosen) > 1)
-            record.losses += times * (key not in chosen)
+            if key not in chosen:
+                record.losses += times
+            elif len(chosen) == 1:
+                record.wins += times
+            else:
+                record.ties += times
             record.all_bad += times * all_bad
+    for pair, times in met.items():
+        records.meetings[frozenset(pair)] += times
     return records
 
 

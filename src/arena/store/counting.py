@@ -34,7 +34,10 @@ UNRATED_FLAGS = frozenset({"named"})
 the vote is one between the others. An empty or a truncated answer is the model's own doing: it counts, stays marked.
 """
 
-_JUDGED = """
+_LANGUAGE = """CASE WHEN prompts.language <> '' THEN prompts.language
+    WHEN prompts.text GLOB '*[가-힣]*' THEN 'ko' ELSE 'en' END"""
+"""As `Prompt.guessed_language` has it."""
+_JUDGED = f"""
 SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.cast_at, votes.decided_ms, votes.voter,
     coalesce(rounds.continues, rounds.prompt) AS prompt, rounds.flags, prompts.tags,
     seats.seat, seats.contestant, coalesce(answers.out_chars, 0) AS out_chars
@@ -47,9 +50,15 @@ WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
     AND coalesce(answers.outcome, '') NOT IN ('failed', 'cancelled')
     AND rounds.state = 'voted' AND rounds.blind = 1
     AND (:voter = '' OR votes.voter = :voter)
+    AND votes.cast_at >= :since AND (:language = '' OR {_LANGUAGE} = :language)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
 ORDER BY votes.cast_at, votes.id, seats.seat
+"""  # noqa: S608 - all of it is written here
+_VOTED = "FROM rounds JOIN prompts ON prompts.sha256 = rounds.prompt"
+_TAGS = f"""
+SELECT DISTINCT tag.value AS tag {_VOTED} JOIN json_each(prompts.tags) AS tag WHERE rounds.state = 'voted' ORDER BY tag
 """
+_LANGUAGES = f"SELECT DISTINCT {_LANGUAGE} AS language {_VOTED} WHERE rounds.state = 'voted' ORDER BY language"
 # Speeds of rounds that still wait for a vote stay out: a figure that moves with a sealed answer would tell on it.
 _CLEAN = """
 SELECT seats.contestant, answers.decode_tps, answers.chars_per_s, answers.ttft_ms,
@@ -82,7 +91,7 @@ class Judged:
     """The prompt's sha256; of a conversation of several turns the id of the round before the last one."""
     tags: tuple[str, ...]
     chars: tuple[int, ...]
-    """Characters of the answers in the order of the seats, for the length bias."""
+    """Characters of the answers in the order of the seats."""
     cast_at: str
     decided_ms: int | None
     control: bool = False
@@ -92,21 +101,41 @@ class Judged:
 class LedgerCounts(LedgerContestants):
     """The counting part of the ledger."""
 
-    def verdicts(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
+    def verdicts(
+        self,
+        *,
+        tag: str = "",
+        language: str = "",
+        since: str = "",
+        voter: str = "me",
+        without: Collection[str] = UNRATED_FLAGS,
+    ) -> list[Judged]:
         """The rounds that are rated, in the order of their votes; controls are not among them.
 
-        `tag` narrows to prompts with that tag, `voter` '' means everybody, `without`: the flags that keep a round out.
+        `tag` narrows to prompts with that tag, `language` to those in it, `since` (UTC, ISO 8601) to the votes from
+        then on, `voter` '' means everybody, `without`: the flags that keep a round out.
         """
-        return [judged for judged in self._judged(tag, voter, without) if not judged.control]
+        found = self._judged(tag, voter, without, language, since)
+        return [judged for judged in found if not judged.control]
 
     def controls(self, *, voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
         """The judged rounds in which a contestant met itself: they measure the voter's noise and side."""
         return [judged for judged in self._judged("", voter, without) if judged.control]
 
-    def stages(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Stage]:
-        """What ratings are fitted from: the stages of `verdicts`."""
-        found = self.verdicts(tag=tag, voter=voter, without=without)
-        return [stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id)]
+    def stages(
+        self,
+        *,
+        tag: str = "",
+        language: str = "",
+        since: str = "",
+        voter: str = "me",
+        without: Collection[str] = UNRATED_FLAGS,
+    ) -> list[Stage]:
+        """What ratings are fitted from: the stages of `verdicts`, with the lengths of the answers."""
+        found = self.verdicts(tag=tag, language=language, since=since, voter=voter, without=without)
+        return [
+            stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id, judged.chars)
+        ]
 
     def tallies(self) -> dict[str, Tally]:
         """Medians over the clean runs of every contestant that has one, by fingerprint, sealed rounds left out.
@@ -120,6 +149,12 @@ class LedgerCounts(LedgerContestants):
         for run in runs:
             by_leader.setdefault(led.get(run["contestant"], run["contestant"]), []).append(run)
         return {key: _tally(own) for key, own in by_leader.items()}
+
+    def facets(self) -> tuple[list[str], list[str]]:
+        """The tags and the languages of prompts that were voted on, in the order of the alphabet."""
+        with self._connection.reading():
+            tags, languages = self._connection.rows(_TAGS), self._connection.rows(_LANGUAGES)
+        return [row["tag"] for row in tags], [row["language"] for row in languages]
 
     def shown_counts(self) -> dict[str, int]:
         """In how many rounds each contestant was dealt, by fingerprint.
@@ -150,10 +185,13 @@ class LedgerCounts(LedgerContestants):
         by_round = groupby(found, key=lambda row: row["round"])
         return {key: tuple(row["contestant"] for row in group) for key, group in by_round}
 
-    def _judged(self, tag: str, voter: str, without: Collection[str]) -> list[Judged]:
+    def _judged(
+        self, tag: str, voter: str, without: Collection[str], language: str = "", since: str = ""
+    ) -> list[Judged]:
         """Comparisons and controls, oldest vote first, repeats counted once."""
+        narrowed = {"tag": tag, "voter": voter, "language": language, "since": since}
         with self._connection.reading():
-            found, led = self._connection.rows(_JUDGED, tag=tag, voter=voter), self.merges()
+            found, led = self._connection.rows(_JUDGED, **narrowed), self.merges()
         newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
         for _, group in groupby(found, key=lambda row: row["id"]):
             seats = list(group)

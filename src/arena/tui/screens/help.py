@@ -38,6 +38,14 @@ _SECTIONS = (
         ),
     ),
     (
+        "The leaderboard",
+        (
+            ("1-5  v", "standings, pairs, score against cost, your habits, hardware"),
+            ("s  a", "sort by the next column; hide who can't be reached"),
+            ("t  p  g  0", "only votes on a tag, of a period, in a language; all again"),
+        ),
+    ),
+    (
         "Everywhere",
         (
             ("m  l  h  w", "models, leaderboard, history, rounds that wait for a vote"),

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from arena.core.models import ModelInfo
 from arena.core.prompts import Pack, Prompt
+from arena.core.rounds import Pace
 from arena.core.text import clean_line, counted
 from arena.series import Order
 
@@ -30,9 +31,9 @@ class Taken:
     whole: bool = False
 
     def order(self, infos: Sequence[ModelInfo], seats: int) -> Order:
-        """A queue of these prompts, one round each."""
-        title = f"pack {self.pack.name}"
-        return Order(self.prompts, tuple(infos), len(self.prompts), min(seats, len(infos)), title)
+        """A queue of these prompts, one round each. They are read when they are complete."""
+        title, seats = f"pack {self.pack.name}", min(seats, len(infos))
+        return Order(self.prompts, tuple(infos), len(self.prompts), seats, title, Pace.WHOLE)
 
 
 class PromptsScreen(ModalScreen[Taken | None]):

@@ -28,3 +28,17 @@ def fill_bar(share: float, width: int, more: float = 0.0) -> Content:
     return Content.assemble(
         ("━" * filled, "$primary"), ("╍" * dashed, "$accent"), ("─" * (width - filled - dashed), "$panel-lighten-2")
     )
+
+
+def share_bar(low: float, share: float, high: float, chance: float | None, width: int) -> Content:
+    """`··──●──┊····` on a scale from 0 to 1: a share with its interval, and a mark where blind chance would be."""
+
+    def cell(value: float) -> int:
+        return min(width - 1, max(0, round(value * (width - 1))))
+
+    marks = dict.fromkeys(range(width), ("·", "$panel-lighten-2"))
+    marks |= dict.fromkeys(range(cell(low), cell(high) + 1), ("─", "$text-muted"))
+    if chance is not None:
+        marks[cell(chance)] = "┊", "$secondary"
+    marks[cell(share)] = "●", "bold $accent"
+    return Content.assemble(*marks.values())

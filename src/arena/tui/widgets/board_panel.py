@@ -1,4 +1,4 @@
-"""The leaderboard, small enough to stand beside the panes and wide enough for a screen of its own."""
+"""The leaderboard, small enough to stand beside the panes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from arena.core.ratings import Board, Standing
 from arena.core.text import clean_name, counted
 from arena.tui.widgets.bars import interval_bar
 
-_WIDE = 107
 START = 1000.0
 """The score of a contestant without votes."""
 
@@ -58,10 +57,7 @@ class BoardPanel(Static):
         if self._sealed:
             self.update(_SEALED)
         elif self._board is not None:
-            wide = self.size.width >= _WIDE
-            self.update(
-                _table(self._board, self.size.width) if wide else _blocks(self._board, self._moves, self.size.width)
-            )
+            self.update(_blocks(self._board, self._moves, self.size.width))
 
 
 _SEALED = Content.assemble(
@@ -118,65 +114,3 @@ def _detail(line: Standing) -> str:
         return line.status.value
     ranks = f"rank {line.rank_low}–{line.rank_high}" if line.rank_low != line.rank_high else f"rank {line.rank}"
     return f"{line.wins}W {line.ties}T {line.losses}L  {ranks}  {line.status.value}"
-
-
-_NAME = 24
-_FIXED = 75 + _NAME
-"""Cells of a row besides the bar."""
-
-
-def _table(board: Board, width: int) -> Content:
-    bar = min(30, max(8, width - _FIXED))
-    head = (
-        f" #  {'model':<{_NAME}}  score   {'95 % interval'[:bar]:<{bar}}   rank      W/T/L   bad  tok/s  char/s"
-        "     ttft  status"
-    )
-    lines = [_title(board), Content(""), Content.styled(head, "bold $text-muted")]
-    scale = _scale(board) if board.standings else (0.0, 1.0)
-    for number, keys in enumerate(board.components):
-        if number:
-            lines.append(Content.styled("    Never compared with those above: no rank between them.", "$text-muted"))
-        lines += [_row(line, scale, bar) for line in board.standings if line.key in keys]
-    lines += [_row(line, scale, bar) for line in board.standings if not line.votes]
-    return Content("\n").join([*lines, Content(""), *_advice(board)])
-
-
-def _row(line: Standing, scale: tuple[float, float], bar: int) -> Content:
-    name = clean_name(line.model, _NAME)
-    name += " " * (_NAME - Content(name).cell_length)
-    tally = line.tally
-    return Content.assemble(
-        (f"{_rank(line):>2}  ", "bold $accent"),
-        (name, "bold"),
-        f"  {line.score:>5.0f}   " if line.votes else "      –   ",
-        interval_bar(line.low, line.score, line.high, scale, bar),
-        f"   {f'{line.rank_low}–{line.rank_high}' if line.votes else '–':<6}",
-        f"  {f'{line.wins}/{line.ties}/{line.losses}':>8}",
-        f" {f'{line.both_bad:.0%}' if line.votes else '–':>5}",
-        f" {_number(tally.tok_s):>6}",
-        f" {_number(tally.chars_s):>7}",
-        f" {_milliseconds(tally.ttft_ms):>8}",
-        (f"  {line.status.value}", "$text-muted"),
-    )
-
-
-def _advice(board: Board) -> list[Content]:
-    """What more votes would settle."""
-    names = {line.key: clean_name(line.model, 40) for line in board.standings}
-    open_pairs = sorted((pair for pair in board.pairs if pair.votes_needed), key=lambda pair: pair.votes_needed or 0)
-    return [
-        Content.styled(
-            f"{names[pair.a]} is better than {names[pair.b]} with {pair.p_a_beats_b:.0%}; "
-            f"about {pair.votes_needed} more votes of this pair would settle it.",
-            "$text-muted",
-        )
-        for pair in open_pairs[:6]
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.0f}"
-
-
-def _milliseconds(value: float | None) -> str:
-    return "–" if value is None else (f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.1f} s")

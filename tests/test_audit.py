@@ -118,7 +118,7 @@ def worlds(tmp_path: Path) -> tuple[Path, Path]:
 
 SEALED = ("01waitinground", "01secondturnrd", "01firstturnrnd", "01inworkround1", "01plannedround")
 COMMANDS = {
-    "board": [[], ["--json"], ["--csv"], ["--md"], ["--tag", "demo"]],
+    "board": [[], ["--json"], ["--csv"], ["--md"], ["--tag", "demo"], ["--pairs"], ["--pareto"], ["--no-archived"]],
     "history": [[], ["--json"], ["--search", "forty"], ["--search", "67"], ["--search", "sure"]],
     "show": [[key, *form] for key in SEALED for form in ([], ["--json"])],
     "run": [["--queues"], ["--queues", "--json"]],
@@ -131,6 +131,7 @@ COMMANDS = {
 HARMLESS = {
     "pull": "it fetches one model by name and reads no round",
     "bench": "it plays models that the user names, and stores nothing",
+    "simulate": "it replays the votes of the board, which is audited",
     "recommend": "it reads the board, which is audited, and the machine",
     "doctor": "it counts votes and waiting rounds, and tries the engine",
 }
@@ -208,6 +209,12 @@ async def walk(path: Path, size: tuple[int, int]) -> dict[str, str]:
                 await pilot.press("u")
                 await until(pilot, lambda: screen.phase is Phase.VOTING)
             screen.enter(Phase.ASKING)
+            await pilot.press("escape", "l")
+            await until(pilot, lambda: "1 vote" in screen_text(pilot))
+            for view in "1234":
+                await pilot.press(view)
+                await pilot.pause(0.3)
+                await look(f"board {view}")
             await pilot.press("escape", "h")
             await until(pilot, lambda: app.screen.query("#rounds") and app.screen.query_one("#rounds").option_count)
             for at in range(app.screen.query_one("#rounds").option_count):

@@ -33,8 +33,8 @@ ZEPHYR, KESTREL, OCELOT = CAST
 def play(arena, verdict: str, *names: str, text: str, tags: tuple[str, ...] = ("general",)) -> None:
     """A round whose best answer, by `verdict`, is that of the first name ('a'), the second one ('b'), or none."""
     infos = [arena.lineup.find(f"{ENDPOINT}/{name}").result() for name in names]
-    view = arena.deal(Prompt(text, tags=tags), infos).result()
-    arena.play(view.id, lambda _: None).result()
+    view = arena.table.deal(Prompt(text, tags=tags), infos).result()
+    arena.table.play(view.id, lambda _: None).result()
     # The test may know who sits where; a person may not.
     seats = arena._desk.do(lambda ledger: ledger.round(view.id)).result().round.seats
     order = [seat.contestant.ref.name for seat in seats]
@@ -200,8 +200,8 @@ def test_memory_is_that_of_the_last_load_and_else_what_is_predicted(played):
 def test_a_load_after_a_sealed_round_began_moves_no_figure(played):
     play(played, "a", ZEPHYR, KESTREL, text="before")
     infos = [played.lineup.find(f"{ENDPOINT}/{name}").result() for name in (ZEPHYR, KESTREL)]
-    view = played.deal(Prompt("sealed"), infos).result()
-    played.play(view.id, lambda _: None).result()
+    view = played.table.deal(Prompt("sealed"), infos).result()
+    played.table.play(view.id, lambda _: None).result()
     later = datetime.now(UTC) + timedelta(days=1)
     load = a_load(played, ZEPHYR, 6 << 30, at=later.isoformat(timespec="milliseconds"))
     played._desk.do(lambda ledger: ledger.note_load(load)).result()
@@ -218,8 +218,8 @@ def test_a_round_that_waits_for_its_vote_changes_not_a_digit(played):
 
     before = told()
     infos = [played.lineup.find(f"{ENDPOINT}/{name}").result() for name in (ZEPHYR, KESTREL)]
-    view = played.deal(Prompt("sealed", tags=("secret",)), infos).result()
-    played.play(view.id, lambda _: None).result()
+    view = played.table.deal(Prompt("sealed", tags=("secret",)), infos).result()
+    played.table.play(view.id, lambda _: None).result()
     assert told() == before
     assert "secret" not in played.scores.facets().result()[0]
 

@@ -194,7 +194,7 @@ def shape_of(header: GgufHeader) -> Shape:
         expert_feed_forward=_inputs_of(header, ".ffn_down_exps.weight"),
         gated_experts=any(".ffn_gate_" in tensor.name and "_exps" in tensor.name for tensor in header.tensors),
         vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
-        hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
+        hybrid=any(states) and inner > 0,
         attends=any(layer.keys for layer in layers),
         queries=heads * _per_head(header, fields, head_width),
         latent=fields.number("attention.kv_lora_rank", 0) if fields.number("attention.key_length_mla", 0) else 0,
@@ -221,9 +221,8 @@ def _per_head(header: GgufHeader, fields: Fields, width: int) -> int:
     cache and both of them joined.
     """
     latent = fields.number("attention.key_length_mla", 0)
-    turned = fields.number("rope.dimension_count", 0)
     if latent:
-        return 2 * width + turned + latent
+        return 2 * width + fields.number("rope.dimension_count", 0) + latent
     if header.architecture.startswith("nemotron_h"):
         return width  # it knows no positions
     return 3 * width if header.architecture in _FULL_ATTENTION_INTERVAL else 2 * width

@@ -7,7 +7,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gguf_files as files
@@ -232,6 +232,7 @@ def test_a_loop_of_links_ends(tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=30), min_size=3, max_size=3))
+@example(["", "1", ""])
 def test_an_apple_processor_that_answers_nonsense(texts):
     given_answers = iter(texts)
     (gpu,), _ = AppleReader(lambda _name: next(given_answers), system=("Darwin", "arm64")).read()

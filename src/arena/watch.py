@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import Load, LoadFacts
@@ -16,11 +16,19 @@ from arena.core.rounds import LABELS
 
 if TYPE_CHECKING:
     from arena.core.advice import Advice, Use
-    from arena.core.fit import Lever, Together
+    from arena.core.fit import Lever, Terms, Together
     from arena.core.ratings import Board
     from arena.hardware.probe import MachineProbe
 
 _T = TypeVar("_T")
+
+
+class _Whole(TypedDict):
+    """`Terms` in which nothing is left out."""
+
+    context: int
+    kv_type: str
+    slots: int
 
 
 class Watch:
@@ -81,38 +89,25 @@ class Watch:
         self._note = note
 
     def fits(
-        self,
-        infos: Sequence[ModelInfo],
-        machine: Machine | None = None,
-        *,
-        context: int | None = None,
-        kv_type: str = "f16",
-        slots: int = 1,
+        self, infos: Sequence[ModelInfo], machine: Machine | None = None, **terms: Unpack[Terms]
     ) -> Future[list[FitVerdict]]:
         """Whether each model fits, now or on the machine that is given. Raises UsageError on an unknown `kv_type`."""
 
         def judge() -> list[FitVerdict]:
-            probe, tokens = self._taught(), context or self._context
+            probe, asked = self._taught(), self._whole(terms)
             here = machine or probe.read()
-            return [probe.fit(info, here, context=tokens, kv_type=kv_type, slots=slots) for info in infos]
+            return [probe.fit(info, here, **asked) for info in infos]
 
         return self._thread.submit(judge)
 
     def together(
-        self,
-        infos: Sequence[ModelInfo],
-        machine: Machine | None = None,
-        *,
-        context: int | None = None,
-        kv_type: str = "f16",
-        slots: int = 1,
+        self, infos: Sequence[ModelInfo], machine: Machine | None = None, **terms: Unpack[Terms]
     ) -> Future[Together]:
         """Whether these models fit at the same time."""
 
         def judge() -> Together:
-            probe, tokens = self._taught(), context or self._context
-            here = machine or probe.read()
-            return probe.together(infos, here, context=tokens, kv_type=kv_type, slots=slots)
+            probe, asked = self._taught(), self._whole(terms)
+            return probe.together(infos, machine or probe.read(), **asked)
 
         return self._thread.submit(judge)
 
@@ -159,20 +154,14 @@ class Watch:
         return self._newest("beside", judge)
 
     def levers(
-        self,
-        infos: Sequence[ModelInfo],
-        machine: Machine | None = None,
-        *,
-        context: int | None = None,
-        kv_type: str = "f16",
-        slots: int = 1,
+        self, infos: Sequence[ModelInfo], machine: Machine | None = None, **terms: Unpack[Terms]
     ) -> Future[list[tuple[Lever, ...]]]:
         """For each model what would make it fit, with the bytes of each lever; () for one that fits."""
 
         def judge() -> list[tuple[Lever, ...]]:
-            probe, tokens = self._taught(), context or self._context
+            probe, asked = self._taught(), self._whole(terms)
             here = machine or probe.read()
-            return [probe.levers(info, here, context=tokens, kv_type=kv_type, slots=slots) for info in infos]
+            return [probe.levers(info, here, **asked) for info in infos]
 
         return self._thread.submit(judge)
 
@@ -236,6 +225,11 @@ class Watch:
         self._planner.shutdown(wait=False, cancel_futures=True)
         if self._own_probe is not None:
             self._own_probe.estimates.close()
+
+    def _whole(self, terms: Terms) -> _Whole:
+        """The terms with what they leave out."""
+        context = terms.get("context") or self._context
+        return {"context": context, "kv_type": terms.get("kv_type", "f16"), "slots": terms.get("slots", 1)}
 
     def _newest(self, question: str, answer: Callable[[], _T]) -> Future[_T]:
         """Submit it in place of the one before, unless that has begun: quick hands would queue up a backlog."""

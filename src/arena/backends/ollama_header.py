@@ -53,8 +53,9 @@ SHAPING = (
     "feed_forward_length", "expert_used_count", "full_attention_interval", "token_shift_count", "wkv.head_size",
     "shortconv.l_cache", "ssm.inner_size", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.conv_kernel",
     "attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length",
-    "attention.key_length_swa", "attention.value_length_swa", "attention.key_length_mla", "attention.shared_kv_layers",
-    "attention.sliding_window", "attention.sliding_window_pattern", "attention.recurrent_layers",
+    "attention.key_length_swa", "attention.value_length_swa", "attention.key_length_mla", "attention.kv_lora_rank",
+    "attention.shared_kv_layers", "attention.sliding_window", "attention.sliding_window_pattern",
+    "attention.recurrent_layers", "rope.dimension_count",
 )  # fmt: skip
 """Keys, without the architecture, from which the shape of a model is read. Each is a number, or one for each layer."""
 

@@ -10,7 +10,7 @@ from unicodedata import east_asian_width
 
 from arena.cli.reports import table
 from arena.core.errors import ArenaError, UsageError
-from arena.core.fit import Lever, Together, TogetherVerdict
+from arena.core.fit import Lever, Terms, Together, TogetherVerdict
 from arena.core.machine import GIB, Fits, FitVerdict, Machine, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line, clean_name
@@ -136,12 +136,12 @@ def fit_report(arena: Arena, names: Sequence[str], options: FitOptions) -> FitRe
         machine = replace(machine, gpus=arena.watch.what_if(options.gpu), notes=("What if: not this machine's GPUs.",))
     if names:
         arena.watch.sharpen(infos).result()
-    asked = {"context": options.ctx, "kv_type": options.kv, "slots": options.slots}
-    fits = arena.watch.fits(infos, machine, **asked).result()  # type: ignore[arg-type]
-    levers = arena.watch.levers(infos, machine, **asked).result() if names else [()] * len(fits)  # type: ignore[arg-type]
+    asked: Terms = {"context": options.ctx, "kv_type": options.kv, "slots": options.slots}
+    fits = arena.watch.fits(infos, machine, **asked).result()
+    levers = arena.watch.levers(infos, machine, **asked).result() if names else [()] * len(fits)
     together = None
     if options.together:
-        found = arena.watch.together(infos, machine, **asked).result()  # type: ignore[arg-type]
+        found = arena.watch.together(infos, machine, **asked).result()
         together = _together_json(infos, found)
     rows = list(zip(fits, levers, infos, strict=True))
     if options.largest:

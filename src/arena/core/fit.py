@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
 
 from arena.core.machine import Fits
+
+
+class Terms(TypedDict, total=False):
+    """How models would be loaded, where that is not as usual: what a verdict asks besides the machine."""
+
+    context: int | None
+    """Tokens for each slot; None: as the settings have it."""
+    kv_type: str
+    """Usually f16."""
+    slots: int
+    """Conversations at once, usually one."""
 
 
 class TogetherVerdict(StrEnum):

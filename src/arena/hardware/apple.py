@@ -67,7 +67,7 @@ class AppleReader:
         name = clean_line(self._ask("machdep.cpu.brand_string"), 80) or "Apple GPU"
         ram = _whole_number(self._ask("hw.memsize"))
         limit = _whole_number(self._ask("iogpu.wired_limit_mb")) * MIB
-        if not ram:
+        if ram < MIB:  # no computer has so little
             return Gpu(0, name, "apple", note=SHARES_RAM, shares_ram=True, vendor="apple")
         if 0 < limit <= ram:
             note = f"{SHARES_RAM}: as much as iogpu.wired_limit_mb says"

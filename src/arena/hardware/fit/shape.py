@@ -90,6 +90,10 @@ class Shape:
     """Rows per token that go from layer to layer."""
     beside_state: int
     """Numbers per token that are alive at once in a state-space layer."""
+    scanned_state: int
+    """Bytes of state that Mamba 2's scan hands on behind its result; 0 for others."""
+    scan_gap: int
+    """Numbers per token by which what was convolved is wider than the result of the scan."""
     widest_values: int
     """The largest `values` of any layer."""
     host_weights: int
@@ -167,6 +171,8 @@ def shape_of(header: GgufHeader) -> Shape:
     tied, gemma3n = "output.weight" not in tensors, header.architecture == "gemma3n"
     windowed = windowed_layers(header, fields, count)
     caches = _caches(header, fields, windowed, heads, head_width)
+    inner, state = fields.number("ssm.inner_size", 0), fields.number("ssm.state_size", 0)
+    scans = header.architecture != "mamba" and header.architecture not in _FULL_ATTENTION_INTERVAL
     states = _states(header, fields, count, embedding)
     # in a hybrid a layer has either a state or a cache; only Falcon-H1 has both in each
     both = header.architecture == "falcon-h1"
@@ -188,15 +194,17 @@ def shape_of(header: GgufHeader) -> Shape:
         expert_feed_forward=_inputs_of(header, ".ffn_down_exps.weight"),
         gated_experts=any(".ffn_gate_" in tensor.name and "_exps" in tensor.name for tensor in header.tensors),
         vocabulary=table.dims[1] if table and len(table.dims) > 1 else fields.number("vocab_size", 0),
-        hybrid=any(states) and fields.number("ssm.inner_size", 0) > 0,
+        hybrid=any(states) and inner > 0,
         attends=any(layer.keys for layer in layers),
         queries=heads * _per_head(header, fields, head_width),
         latent=fields.number("attention.kv_lora_rank", 0) if fields.number("attention.key_length_mla", 0) else 0,
         normed=any(name.endswith(".attn_norm.weight") for name in tensors),
-        in_turn=any(name.endswith(".ffn_norm.weight") for name in tensors),
+        in_turn=any(".ffn_norm" in name or ".post_attention_norm." in name for name in tensors),
         per_layer=count * fields.number("embedding_length_per_layer_input", 256 if gemma3n else 0),
         streams=4 if gemma3n else 1,
         beside_state=_beside_state(header.architecture, fields, embedding),
+        scanned_state=4 * inner * state if scans else 0,
+        scan_gap=2 * fields.number("ssm.group_count", 0) * state if scans else 0,
         widest_values=max(values for _, values in caches),
         host_weights=host,
         output_weights=output + (table.bytes if table and tied else 0),
@@ -213,9 +221,8 @@ def _per_head(header: GgufHeader, fields: Fields, width: int) -> int:
     cache and both of them joined.
     """
     latent = fields.number("attention.key_length_mla", 0)
-    turned = fields.number("rope.dimension_count", 0)
     if latent:
-        return 2 * width + turned + latent
+        return 2 * width + fields.number("rope.dimension_count", 0) + latent
     if header.architecture.startswith("nemotron_h"):
         return width  # it knows no positions
     return 3 * width if header.architecture in _FULL_ATTENTION_INTERVAL else 2 * width
@@ -232,8 +239,7 @@ def _beside_state(arch: str, fields: Fields, embedding: int) -> int:
     if arch == "mamba":
         return 6 * inner + embedding
     projected = inner + convolved + fields.number("ssm.time_step_rank", 0)
-    rows = {"mamba2": 1, "falcon-h1": 1, "nemotron_h": 1}.get(arch, 3)
-    return projected + 2 * convolved + 2 * inner + rows * embedding
+    return projected + 2 * convolved + inner + 3 * embedding
 
 
 def _inputs_of(header: GgufHeader, suffix: str) -> int:

@@ -18,6 +18,7 @@ pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is missing"),
 ]
 DEMO = Path(arena.demo.__file__).parent
+STORY = "Tell me a long story about a fox, a lantern and a river. "
 PLAIN = {"temperature": 0.7, "top_k": 40, "top_p": 0.95, "min_p": 0.05, "repeat_penalty": 1.0, "seed": 1}
 OPEN = PLAIN | {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 """Nothing is cut off."""
@@ -48,7 +49,12 @@ def roomy():
 
 @pytest.fixture(scope="module")
 def prompt(model):
-    return model.tokens("", "Tell me a long story about a fox, a lantern and a river.")[0]
+    return asked(model, STORY)
+
+
+def asked(model, text):
+    """A prompt in the template of the demo models."""
+    return model.llm.tokenize(f"<|user|>\n{text}<|end|>\n<|assistant|>\n".encode(), add_bos=False, special=True)
 
 
 def drawn(model, prompt, sampling, count=40):
@@ -93,7 +99,7 @@ def firsts(model, prompt, sampling, seeds=40):
 @pytest.mark.parametrize("sampling", SETTINGS)
 @pytest.mark.parametrize("times", [1, 30], ids=["one batch", "two batches"])
 def test_a_seed_draws_what_it_draws_in_the_wrapper(roomy, times, sampling):
-    prompt, _ = roomy.tokens("", "Tell me a long story about a fox, a lantern and a river. " * times)
+    prompt = asked(roomy, STORY * times)
     assert (len(prompt) > roomy.llm.n_batch) == (times > 1)
     assert drawn(roomy, prompt, sampling) == drawn_by_the_wrapper(roomy, prompt, sampling) != []
 

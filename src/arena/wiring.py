@@ -34,6 +34,7 @@ from arena.desk import Desk
 from arena.engine.deal import deal
 from arena.engine.play import Play, verdict_on
 from arena.engine.room import Room
+from arena.exchange import Exchange
 from arena.lineup import Lineup
 from arena.watch import Watch
 
@@ -70,6 +71,7 @@ class Arena:
         self._clock = clock
         self._room = Room()
         self._desk = Desk(settings.db)
+        self.exchange = Exchange(self._desk)
         self._playing = asyncio.Lock()
         """Two rounds at once would spoil each other's clocks."""
         self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
@@ -268,14 +270,14 @@ class Arena:
 
         return self._desk.do(settle)
 
-    def board(self, tag: str = "") -> Future[Board]:
-        """The leaderboard, recomputed from raw votes."""
+    def board(self, tag: str = "", voter: str = "me") -> Future[Board]:
+        """The leaderboard, recomputed from raw votes; `voter` '' means everybody."""
 
         def compute(ledger: SqliteLedger) -> Board:
             from arena.ratings.board import compute_board  # noqa: PLC0415 - numpy
 
-            names = distinct_names(ledger.contestants().values())
-            return compute_board(ledger.stages(tag=tag), names, ledger.tallies())
+            stages = ledger.stages(tag=tag, voter=voter)
+            return compute_board(stages, ledger.shown_names(stages), ledger.tallies())
 
         return self._desk.do(compute)
 

@@ -75,9 +75,14 @@ def _standing_json(line: Standing) -> dict[str, Any]:
     return {**facts, "fingerprint": facts.pop("key"), "status": line.status.value, **tally}
 
 
+def board_grid(board: Board) -> tuple[Sequence[str], list[list[str]]]:
+    """The leaderboard as a head and cells, raw."""
+    return _BOARD_COLUMNS, [[_cell(value) for value in _board_row(line)] for line in board.standings]
+
+
 def board_table(board: Board, form: str) -> str:
     """The leaderboard as `text`, `csv` or `md`."""
-    rows = [[_cell(value) for value in _board_row(line)] for line in board.standings]
+    _, rows = board_grid(board)
     if form == "csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")

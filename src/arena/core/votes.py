@@ -86,10 +86,16 @@ class Stage:
     chosen: tuple[str, ...]
     round_id: str = ""
     both_bad: bool = False
+    times: int = 1
+    """How many votes said exactly this: n equal stages may be written as one."""
+    chars: tuple[int, ...] = ()
+    """Characters of the answers of those shown; () where nobody knows."""
 
 
-def stages(verdict: Verdict, keys: tuple[str, ...], round_id: str = "") -> tuple[Stage, ...]:
-    """The stages of a verdict over the contestants `keys` (in seat order).
+def stages(
+    verdict: Verdict, keys: tuple[str, ...], round_id: str = "", chars: tuple[int, ...] = ()
+) -> tuple[Stage, ...]:
+    """The stages of a verdict over the contestants `keys`, whose answers have `chars` characters (in seat order).
 
     A contestant that met itself, and 'skip', say nothing. 'All bad' counts as a tie with a mark.
     'Best of three' is one stage; a full ranking of three is two.
@@ -97,12 +103,13 @@ def stages(verdict: Verdict, keys: tuple[str, ...], round_id: str = "") -> tuple
     if verdict.kind is Kind.SKIP or len(set(keys)) != len(keys):
         return ()
     if verdict.kind is Kind.ALL_BAD:
-        return (Stage(keys, keys, round_id, both_bad=True),)
+        return (Stage(keys, keys, round_id, both_bad=True, chars=chars),)
     left = list(range(len(keys)))
     found: list[Stage] = []
     for group in verdict.ranking:
         if len(left) < 2:
             break
-        found.append(Stage(tuple(keys[i] for i in left), tuple(keys[i] for i in group), round_id))
+        lengths = tuple(chars[i] for i in left) if chars else ()
+        found.append(Stage(tuple(keys[i] for i in left), tuple(keys[i] for i in group), round_id, chars=lengths))
         left = [i for i in left if i not in group]
     return tuple(found)

@@ -1,0 +1,343 @@
+"""Votes from files: how they come in, what counts of them, and how they are left out again.
+
+A file is first read into temporary tables, which keeps nobody waiting, and then taken over in one transaction: all of
+it is here or nothing. Every file counts as one voter.
+
+A battle is known by all that its row says of it. Rows that name an id or a time are that very battle, however often
+they come; of rows that can't be told apart there are as many as the file that has the most of them. So a file that is
+imported again adds nothing, and one that goes on where another ended adds what is new. Rounds of arena's own have ids
+that no two databases share: they are known under every voter, and those that were played here are left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from arena.core.battles import BadRow, Battle, ForeignRound, ForeignSeat, Imported, PastImport
+from arena.core.errors import ArenaError
+from arena.core.models import distinct_names
+from arena.core.text import clean_line, counted, storable
+from arena.core.votes import Stage
+from arena.store import rows
+from arena.store.battle_files import BattleFile
+from arena.store.battle_rows import read_row
+from arena.store.contestants import LedgerContestants
+
+BAD_ROWS_LISTED = 20
+MOST_CONTESTANTS = 5000
+"""More names than that in one file are no models."""
+_BATCH = 5000
+
+_COME = (
+    "CREATE TEMP TABLE incoming_battles (key, only_one, a, b, winner, blind, tags, language, cast_at)",
+    """CREATE TEMP TABLE incoming_rounds
+    (line, round, judge, seats, chars, kind, ranking, blind, flags, prompt, tags, language, cast_at, decided_ms)""",
+)
+_GONE = ("DROP TABLE IF EXISTS temp.incoming_battles", "DROP TABLE IF EXISTS temp.incoming_rounds")
+_ONE_BATTLE = "INSERT INTO temp.incoming_battles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ONE_ROUND = "INSERT INTO temp.incoming_rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CONTRADICTIONS = """
+SELECT max(line) AS line, round FROM temp.incoming_rounds GROUP BY round, judge
+HAVING count(DISTINCT kind || ranking || seats) > 1 ORDER BY 1
+"""
+_TAKE_BATTLES = """
+INSERT INTO import_battles (key, import, a, b, winner, blind, tags, language, cast_at, n)
+SELECT key, :import, a, b, winner, blind, tags, language, cast_at, CASE WHEN only_one THEN 1 ELSE count(*) END
+    - coalesce((SELECT sum(known.n) FROM import_battles AS known WHERE known.key = incoming.key), 0) AS fresh
+FROM temp.incoming_battles AS incoming GROUP BY key HAVING fresh > 0
+"""
+_TAKE_ROUNDS = """
+INSERT INTO import_rounds (import, round, judge, seats, chars, kind, ranking, blind, flags, prompt, tags, language,
+    cast_at, decided_ms)
+SELECT :import, round, judge, seats, chars, kind, ranking, blind, flags, prompt, tags, language, cast_at, decided_ms
+FROM temp.incoming_rounds WHERE round NOT IN (SELECT id FROM rounds) ORDER BY line
+ON CONFLICT DO NOTHING
+"""
+_TALLY = """
+INSERT INTO import_tallies (import, a, b, tags, language, a_won, b_won, ties, both_bad)
+SELECT import, a, b, tags, language, sum(n * (winner = 'model_a')), sum(n * (winner = 'model_b')),
+    sum(n * (winner = 'tie')), sum(n * (winner = 'both_bad'))
+FROM import_battles WHERE import = :import AND blind = 1 GROUP BY import, a, b, tags, language
+"""
+_TALLIED = """
+SELECT import, a, b, sum(a_won), sum(b_won), sum(ties), sum(both_bad) FROM import_tallies
+WHERE import IN (SELECT id FROM imports WHERE :voter = '' OR voter = :voter)
+    AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
+GROUP BY import, a, b
+"""
+_ROUNDS = """
+SELECT import_rounds.*, imports.voter FROM import_rounds JOIN imports ON imports.id = import_rounds.import
+WHERE blind = 1 AND kind <> 'skip' AND (:voter = '' OR imports.voter = :voter)
+    AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(import_rounds.tags) WHERE value = :tag))
+ORDER BY import_rounds.cast_at, import_rounds.id
+"""
+_LISTED = """
+SELECT imports.*, coalesce(battles.n, 0) AS battles, coalesce(rounds.n, 0) AS rounds FROM imports
+LEFT JOIN (SELECT import, sum(n) AS n FROM import_battles GROUP BY import) AS battles ON battles.import = imports.id
+LEFT JOIN (SELECT import, count(*) AS n FROM import_rounds GROUP BY import) AS rounds ON rounds.import = imports.id
+ORDER BY imports.id
+"""
+_READ = """
+WITH judged AS (SELECT DISTINCT round, judge FROM temp.incoming_rounds)
+SELECT (SELECT count(*) FROM temp.incoming_battles) AS battles, (SELECT count(*) FROM judged) AS rounds,
+    (SELECT count(*) FROM judged WHERE round IN (SELECT id FROM rounds)) AS own
+"""
+_SEATED = "SELECT import, id, fingerprint FROM import_contestants"
+
+
+class LedgerImports(LedgerContestants):
+    """The part of the ledger that takes in the votes of others."""
+
+    def import_battles(
+        self,
+        file: BattleFile,
+        voter: str,
+        *,
+        skip_bad: bool = False,
+        progress: Callable[[int, int], None] = lambda _bytes, _rows: None,
+    ) -> Imported:
+        """Take a file in as the votes of `voter`: all of it, or nothing when it has bad rows and `skip_bad` is not set.
+
+        `progress` is told now and then how many bytes and rows were read; what it raises ends the import without a
+        trace. Raises ArenaError for a file that holds no battles.
+        """
+        reading = _Reading(voter, progress)
+        try:
+            with self._connection.scratch() as db:
+                for statement in _COME:
+                    db.execute(statement)
+                reading.read(file, db)
+            if reading.bad_count and not skip_bad:
+                return Imported(None, voter, bad_count=reading.bad_count, bad=tuple(reading.bad))
+            if not reading.rows_read:
+                raise ArenaError(f"{file.name} holds no battles.", "Nothing was imported.")
+            with self._connection.writing() as db:
+                return self._take(db, file.name, reading)
+        finally:
+            with self._connection.scratch() as db:
+                for statement in _GONE:
+                    db.execute(statement)
+
+    def _take(self, db: sqlite3.Connection, source: str, reading: _Reading) -> Imported:
+        """Make what was read a part of the database."""
+        row = {"voter": storable(reading.voter), "source": storable(source), "imported_at": rows.now()}
+        self._connection.insert("imports", row)
+        new = {"import": db.execute("SELECT last_insert_rowid()").fetchone()[0]}
+        db.executemany(
+            "INSERT INTO import_contestants (import, id, fingerprint, name, quantization) VALUES (?, ?, ?, ?, ?)",
+            [(new["import"], *seat) for seat in reading.seated()],
+        )
+        db.execute(_TAKE_BATTLES, new)
+        db.execute(_TAKE_ROUNDS, new)
+        db.execute(_TALLY, new)
+        (added,) = (one for one in self.imports() if one.id == new["import"])
+        (read,) = self._connection.rows(_READ)
+        if not added.battles + added.rounds:
+            _leave_out(db, added.id)
+        return Imported(
+            id=added.id if added.battles + added.rounds else None,
+            voter=reading.voter,
+            battles=added.battles,
+            rounds=added.rounds,
+            known=read["battles"] + read["rounds"] - read["own"] - added.battles - added.rounds,
+            own=read["own"],
+            bad_count=reading.bad_count,
+            bad=tuple(reading.bad),
+        )
+
+    def imports(self) -> list[PastImport]:
+        """The files that were imported and not left out, oldest first."""
+        return [PastImport(**dict(row)) for row in self._connection.rows(_LISTED)]
+
+    def remove_import(self, import_id: int) -> PastImport:
+        """Leave an imported file out again: nothing of it stays. Raises ArenaError when there is none of that number.
+
+        A battle that several files held belongs to the first of them.
+        """
+        with self._connection.writing() as db:
+            found = [one for one in self.imports() if one.id == import_id]
+            if not found:
+                raise ArenaError(f"There is no import {import_id}.", "`arena import --list` lists them.")
+            _leave_out(db, import_id)
+        return found[0]
+
+    def voters(self) -> list[str]:
+        """Everybody whose votes are here, by name."""
+        found = self._connection.rows(
+            "SELECT voter FROM imports UNION SELECT voter FROM votes WHERE retracted_at IS NULL ORDER BY 1"
+        )
+        return [row["voter"] for row in found]
+
+    def retally(self) -> None:
+        """Make the tallies anew from the battles."""
+        with self._connection.writing() as db:
+            db.execute("DELETE FROM import_tallies")
+            for (key,) in db.execute("SELECT id FROM imports").fetchall():
+                db.execute(_TALLY, {"import": key})
+
+    def imported_stages(self, tag: str, voter: str) -> list[Stage]:
+        """The stages of imported battles, equal ones as one; what imported rounds say is among the verdicts."""
+        with self._connection.reading():
+            found, led = self._connection.rows(_TALLIED, tag=tag, voter=voter), self.merges()
+            seated = self._seated(led) if found else {}
+        stages: list[Stage] = []
+        for key, a, b, a_won, b_won, ties, both_bad in found:
+            shown = first, second = seated[key, a], seated[key, b]
+            if first == second:
+                continue
+            for chosen, times in (((first,), a_won), ((second,), b_won), (shown, ties)):
+                if times:
+                    stages.append(Stage(shown, chosen, times=times))
+            if both_bad:
+                stages.append(Stage(shown, shown, both_bad=True, times=both_bad))
+        return stages
+
+    def shown_names(self, stages: Iterable[Stage]) -> dict[str, str]:
+        """A name for every contestant that was played here, and for those imported that are in the stages."""
+        names = distinct_names(self.contestants().values())
+        wanted = {key for stage in stages for key in stage.shown} - names.keys()
+        if not wanted:
+            return names
+        found = self._connection.rows("SELECT fingerprint, name, quantization FROM import_contestants ORDER BY import")
+        newest = {row["fingerprint"]: row for row in found if row["fingerprint"] in wanted}
+        shown = Counter(map(clean_line, names.values())) + Counter(clean_line(row["name"]) for row in newest.values())
+        for key, row in newest.items():
+            alone = shown[clean_line(row["name"])] == 1
+            names[key] = row["name"] if alone else f"{row['name']} {row['quantization']}".strip() + f" #{key[:6]}"
+        return names
+
+    def _foreign_rounds(self, tag: str, voter: str) -> list[tuple[sqlite3.Row, tuple[str, ...]]]:
+        """The imported rounds that may count, with the fingerprints of their seats, not led by any merge."""
+        found = self._connection.rows(_ROUNDS, tag=tag, voter=voter)
+        seated = self._seated({}) if found else {}
+        return [(row, tuple(seated[row["import"], seat] for seat in json.loads(row["seats"]))) for row in found]
+
+    def _seated(self, led: Mapping[str, str]) -> dict[tuple[int, int], str]:
+        """(import, number in it) -> fingerprint of the leader."""
+        return {(key, number): led.get(print_, print_) for key, number, print_ in self._connection.rows(_SEATED)}
+
+
+class _Reading:
+    """A file on its way into the temporary tables."""
+
+    def __init__(self, voter: str, progress: Callable[[int, int], None]) -> None:
+        self.voter = voter
+        self.rows_read = 0
+        self.bad_count = 0
+        self.bad: list[BadRow] = []
+        self._progress = progress
+        self._seats: dict[str, tuple[int, ForeignSeat]] = {}
+        self._named: dict[str, int] = {}
+        self._battles: list[tuple[Any, ...]] = []
+        self._rounds: list[tuple[Any, ...]] = []
+        self._texts: dict[tuple[str, ...], str] = {}
+
+    def seated(self) -> list[tuple[int, str, str, str]]:
+        """The contestants of the file, each with its number in it."""
+        return [(number, seat.fingerprint, seat.name, seat.quantization) for number, seat in self._seats.values()]
+
+    def read(self, file: BattleFile, db: sqlite3.Connection) -> None:
+        """Read all rows. Raises ArenaError when the file holds something else."""
+        for line, row in file.rows():
+            if isinstance(row, str):
+                self._complain(line, row)
+            else:
+                try:
+                    self._keep(line, read_row(row))
+                except ValueError as fault:
+                    self._complain(line, str(fault))
+            self.rows_read += 1
+            if not self.rows_read % _BATCH:
+                self._flush(file, db)
+        self._flush(file, db)
+        for line, round_id in db.execute(_CONTRADICTIONS).fetchall():
+            self._complain(line, f"rows of round {round_id} contradict each other")
+
+    def _complain(self, line: int, what: str) -> None:
+        self.bad_count += 1
+        if len(self.bad) < BAD_ROWS_LISTED:
+            self.bad.append(BadRow(line, what))
+
+    def _flush(self, file: BattleFile, db: sqlite3.Connection) -> None:
+        db.executemany(_ONE_BATTLE, self._battles)
+        db.executemany(_ONE_ROUND, self._rounds)
+        self._battles.clear()
+        self._rounds.clear()
+        self._progress(file.done_bytes, self.rows_read)
+
+    def _keep(self, line: int, found: Battle | ForeignRound) -> None:
+        if isinstance(found, Battle):
+            self._keep_battle(found)
+            return
+        self._rounds.append((
+            line,
+            found.round_id,
+            found.judge,
+            rows.dumps([self._number(seat) for seat in found.seats]),
+            rows.dumps([seat.chars for seat in found.seats]),
+            str(found.verdict.kind),
+            rows.dumps(found.verdict.ranking),
+            found.blind,
+            rows.dumps(found.flags),
+            found.prompt,
+            rows.dumps(found.tags),
+            found.language,
+            found.cast_at,
+            found.decided_ms,
+        ))  # fmt: skip
+
+    def _keep_battle(self, battle: Battle) -> None:
+        a, b, winner, blind, tags, language, cast_at, identity = battle
+        told = "\0".join((self.voter, a, b, winner, "-+"[blind], language, *tags, "", *identity))
+        key = hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=16).digest()
+        only_one = bool(identity)
+        self._battles.append((
+            key, only_one, self._called(a), self._called(b), winner, blind, self._text(tags), language, cast_at
+        ))  # fmt: skip
+
+    def _called(self, name: str) -> int:
+        """The number of a contestant that is known by its name alone."""
+        number = self._named.get(name)
+        if number is None:
+            number = self._named[name] = self._number(ForeignSeat(name_fingerprint(name), name))
+        return number
+
+    def _number(self, seat: ForeignSeat) -> int:
+        known = self._seats.get(seat.fingerprint)
+        if known is None:
+            if len(self._seats) == MOST_CONTESTANTS:
+                raise ArenaError(
+                    f"The file names more than {counted(MOST_CONTESTANTS, 'model')}.",
+                    "Is model_a the right column? Nothing was imported.",
+                )
+            known = self._seats[seat.fingerprint] = (len(self._seats), seat)
+        return known[0]
+
+    def _text(self, tags: tuple[str, ...]) -> str:
+        text = self._texts.get(tags)
+        if text is None:
+            if len(self._texts) > _BATCH:
+                self._texts.clear()
+            text = self._texts[tags] = rows.dumps(tags)
+        return text
+
+
+def name_fingerprint(name: str) -> str:
+    """The key of a contestant of which nothing but a name is known: 16 hex digits, as a fingerprint has."""
+    return hashlib.sha256(f"name\0{name}".encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _leave_out(db: sqlite3.Connection, import_id: int) -> None:
+    for statement in (
+        "DELETE FROM import_tallies WHERE import = ?",
+        "DELETE FROM import_battles WHERE import = ?",
+        "DELETE FROM import_rounds WHERE import = ?",
+        "DELETE FROM import_contestants WHERE import = ?",
+        "DELETE FROM imports WHERE id = ?",
+    ):
+        db.execute(statement, [import_id])

@@ -61,7 +61,7 @@ class BattleFile:
             raise ArenaError(
                 f"{self.name} is one JSON list, not a line for each battle.", "`jq -c '.[]' FILE` makes lines of it."
             )
-        return self._json_rows() if start.startswith(b"{") else self._csv_rows()
+        return self._json_rows() if not start or start.startswith(b"{") else self._csv_rows()
 
     def _json_rows(self) -> Iterator[tuple[int, Row | str]]:
         for line in _resumed(self._lines):

@@ -28,7 +28,7 @@ _IDENTITY = (
 )
 """What the public arenas tell one battle from another by, under whichever of these names."""
 _NOTHING = (None, "")
-_TRUE, _FALSE = ("true", "1"), ("false", "0", "")
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _ROUND_ID = re.compile(r"[0-9a-z]{1,40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}|")

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arena.cli import html
 from arena.cli.commands import main_group
-from arena.cli.html import _scale, board_html
+from arena.cli.html import _scale
 from arena.cli.reports import board_grid
 from arena.core.ratings import Board, Status
 from arena.core.votes import Stage
@@ -26,6 +27,10 @@ def board(*names: str) -> Board:
     keys = [str(n) for n in range(len(names))]
     stages = [Stage((a, b), (a,)) for a, b in pairwise(keys) for _ in range(12)]
     return compute_board(stages, dict(zip(keys, names, strict=True)) | {"unvoted": "x/unvoted"})
+
+
+def board_html(found: Board, **options: str) -> str:
+    return html.board_html(found, *board_grid(found), **options)
 
 
 class Page(HTMLParser):

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from arena.core.battles import Winner, duels
-from arena.core.rounds import RoundState
+from arena.core.rounds import Answer, Outcome, RoundState
 from arena.core.votes import Verdict
 from arena.store.battle_files import write_csv
 from arena.store.ledger import SqliteLedger
@@ -152,6 +152,29 @@ def test_votes_that_are_not_rated_are_exported_on_request_and_marked(ledger):
     rows = [json.loads(line) for line in exported(ledger, unrated=True).splitlines()]
     assert [(row["round"], row["rated"], row["blind"]) for row in rows] == [(open_, False, False), (rated, True, True)]
     assert [json.loads(line)["round"] for line in exported(ledger).splitlines()] == [rated]
+
+
+def test_a_vote_beside_an_answer_that_broke_off_is_not_exported(ledger):
+    round_ = a_round()
+    ledger.open_round(round_)
+    ledger.save_answer(round_.id, an_answer(0))
+    ledger.save_answer(round_.id, Answer(1, "", outcome=Outcome.FAILED))
+    ledger.close_round(round_.id, RoundState.READY)
+    vote(ledger, round_.id, "a")
+    ledger.mark_revealed(round_.id)
+    assert exported(ledger, unrated=True) == b""
+
+
+def test_a_further_turn_is_not_the_same_prompt_again(ledger, other):
+    """It has the prompt of another round, and another conversation before it."""
+    first, second = ready(ledger, text="and now?"), ready(ledger, text="why?")
+    ledger._connection._conn.execute("UPDATE rounds SET continues = ? WHERE id = ?", [first, second])
+    third = ready(ledger, text="why?")
+    for key in (first, second, third):
+        vote(ledger, key, "a")
+        ledger.mark_revealed(key)
+    take(other, exported(ledger, unrated=True))
+    assert len(other.verdicts(voter="anna")) == 3
 
 
 def test_a_round_of_three_is_a_row_for_each_pair_that_the_verdict_orders(ledger):

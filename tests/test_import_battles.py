@@ -162,6 +162,25 @@ def test_tallies_are_what_the_battles_say(ledger):
     assert raw == tally(before["", ""]).total()
 
 
+def test_stages_narrow_by_language_and_by_time(ledger):
+    early, late = "2026-01-01T00:00:00.000+00:00", "2026-02-01T00:00:00.000+00:00"
+    seats = [{"model": f"x/{n}", "fingerprint": f"{n:016x}"} for n in (1, 2)]
+    rounds = [
+        battle(round=f"r{n}", verdict="a", seats=seats, language=language, cast_at=day)
+        for n, (language, day) in enumerate([("ko", early), ("en", late)])
+    ]
+    battles = [battle(language="Korean", tstamp=1767225600), battle(language="en", cast_at=late)]
+    take(ledger, jsonl(*rounds, *battles))
+
+    def counts(**narrowed: str) -> tuple[int, int]:
+        seen = {row["id"] for row in ledger.imported_seats(voter="anna", **narrowed)}
+        return len(seen), tally(ledger.imported_stages(voter="anna", **narrowed)).total()
+
+    assert [counts(language=language) for language in ("", "ko", "en", "de")] == [(2, 2), (1, 1), (1, 1), (0, 0)]
+    assert [counts(since=day) for day in (early, late, "2027")] == [(2, 2), (1, 1), (0, 0)]
+    assert counts(since=early, language="ko") == (1, 1)
+
+
 def test_bad_rows_are_listed_with_their_lines_and_nothing_is_imported(ledger):
     before = everything(ledger)
     data = jsonl(battle()) + b"{no\n" + jsonl(battle(winner="nobody"), battle("ant", "ant"), [1], battle())

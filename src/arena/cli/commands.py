@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from arena import __version__
-from arena.cli import exchange
-from arena.cli.front import narrate, opened, places, print_json
 from arena.core.battles import ME
 from arena.core.errors import ArenaError, UsageError
 from arena.core.text import clean_line
 
 if TYPE_CHECKING:
     from arena.wiring import Arena
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PLACES = (
+    click.option("--db", type=click.Path(path_type=Path), help="The SQLite file with rounds and votes.  [ARENA_DB]"),
+    click.option("--config", type=click.Path(path_type=Path), help="The config file.  [ARENA_CONFIG]"),
+)
+
+
+def places(command: F) -> F:
+    """Give a command --db and --config; it gets them as `db` and `config`."""
+    for option in reversed(_PLACES):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def opened(db: Path | None, config: Path | None) -> Iterator[Arena]:
+    """An Arena on these files, closed afterwards. What stands before the command counts where it says nothing."""
+    from arena.config import load  # noqa: PLC0415 - `arena --help` is quick because nothing is imported before its use
+    from arena.wiring import Arena  # noqa: PLC0415
+
+    given = click.get_current_context().find_root().params
+    arena = Arena(load(config or given.get("config"), db or given.get("db")))
+    try:
+        yield arena
+    finally:
+        arena.close()
+
+
+def narrate(text: str) -> None:
+    """A line for the person, on stderr."""
+    click.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False))
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,8 +153,10 @@ def bench(models: tuple[str, ...], form: str | None, db: Path | None, config: Pa
 @click.option("--json", "form", flag_value="json", help="As JSON.")
 @click.option("--csv", "form", flag_value="csv", help="As CSV.")
 @click.option("--md", "form", flag_value="md", help="As a Markdown table.")
-@click.option("--html", type=click.Path(path_type=Path), help="Into this file, with a plot; '-' is stdout.")
-@click.option("--voter", default=ME, help="Whose votes: me, a name that you imported votes under, or all.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Into this file, with a plot; - is stdout."
+)
+@click.option("--voter", default=ME, help="Whose votes: me, a name under which you imported some, or all.")
 @places
 def board(tag: str, form: str | None, html: Path | None, voter: str, db: Path | None, config: Path | None) -> None:
     """The leaderboard of your votes."""
@@ -126,9 +165,10 @@ def board(tag: str, form: str | None, html: Path | None, voter: str, db: Path | 
     with opened(db, config) as arena:
         standings = arena.board(tag, arena.exchange.voter(voter).result()).result()
     if html is not None:
+        from arena.cli.files import write_text  # noqa: PLC0415
         from arena.cli.html import board_html  # noqa: PLC0415
 
-        exchange.write_text(html, board_html(standings, voter, tag))
+        write_text(html, board_html(standings, *reports.board_grid(standings), voter=voter, tag=tag))
     elif form == "json":
         print_json(reports.board_json(standings))
     else:
@@ -315,10 +355,6 @@ def doctor(db: Path | None, config: Path | None) -> None:
         click.echo(f"{'ok ' if finding.good else '!! '} {finding.text}")
     if not all(finding.good for finding in findings):
         sys.exit(1)
-
-
-for command in (exchange.export_votes, exchange.import_votes):
-    main_group.add_command(command)
 
 
 def main() -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import threading
@@ -10,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from arena.cli.front import narrate, opened, places, print_json
+from arena.cli.commands import main_group, narrate, opened, places, print_json
+from arena.cli.files import STANDARD, why, writing
 from arena.core.battles import Imported, PastImport
 from arena.core.errors import ArenaError, UsageError
 from arena.core.text import clean_line, counted
@@ -22,11 +22,8 @@ from arena.core.text import clean_line, counted
 if TYPE_CHECKING:
     from arena.wiring import Arena
 
-STANDARD = "-"
-"""What stands for stdin and stdout."""
 
-
-@click.command("export")
+@main_group.command("export")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=STANDARD, help="Into this file, not to stdout."
 )
@@ -51,7 +48,7 @@ def export_votes(
     narrate(f"{counted(votes, 'vote')} in {counted(rows, 'row')}.")
 
 
-@click.command("import")
+@main_group.command("import")
 @click.argument("file", required=False, metavar="[FILE]")
 @click.option("--voter", metavar="NAME", help="Whose votes these are; default: as the file is called.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows of a file that has bad ones.")
@@ -121,7 +118,7 @@ def _reading(file: str) -> Iterator[BinaryIO]:
     try:
         opening = nullcontext(sys.stdin.buffer) if file == STANDARD else Path(file).open("rb")  # noqa: SIM115
     except (OSError, ValueError) as fault:
-        raise UsageError(f"'{clean_line(file)}' can't be read: {_why(fault)}.", "Name a file of battles.") from fault
+        raise UsageError(f"'{clean_line(file)}' can't be read: {why(fault)}.", "Name a file of battles.") from fault
     with opening as stream:
         yield stream
 
@@ -167,44 +164,3 @@ def _list(found: Sequence[PastImport], *, as_json: bool) -> None:
             for one in found
         ]
         click.echo(table(("id", "voter", "battles", "rounds", "imported (UTC)", "file"), rows))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Put a text into a file at once, or on stdout. Raises ArenaError."""
-    with writing(path) as out:
-        out.write(text)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[TextIO]:
-    """UTF-8 text that takes its place when it is complete: until then the file is as it was. `-` is stdout.
-
-    Raises ArenaError when it can't be written.
-    """
-    if str(path) == STANDARD:
-        out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
-        try:
-            yield out
-            out.flush()
-        finally:
-            out.detach()
-        return
-    target = path.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-    in_place = target.exists() and not target.is_file()  # a pipe is written, not replaced
-    try:
-        with (target if in_place else draft).open("w" if in_place else "x", encoding="utf-8", newline="") as out:
-            yield out
-            if not in_place:
-                out.flush()
-                os.fsync(out.fileno())
-        if not in_place:
-            draft.replace(target)
-    except OSError as fault:
-        raise ArenaError(f"{clean_line(str(path))} can't be written: {_why(fault)}.", "Name another file.") from fault
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _why(fault: OSError | ValueError) -> str:
-    return getattr(fault, "strerror", None) or type(fault).__name__

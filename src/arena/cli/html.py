@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from arena.cli import reports
 from arena.core.battles import ME, SEVERAL
 from arena.core.ratings import Board, Standing
 from arena.core.text import clean_line, clean_name, counted
@@ -35,14 +34,15 @@ _NAME_LIMIT = 42
 _STEPS = (1, 2, 5)
 
 
-def board_html(board: Board, voter: str = ME, tag: str = "") -> str:
-    """A whole page."""
+def board_html(
+    board: Board, head: Sequence[str], rows: Sequence[Sequence[str]], *, voter: str = ME, tag: str = ""
+) -> str:
+    """A whole page: the plot of the board, and the table with these columns and cells, raw."""
     whose = {ME: "Your", SEVERAL: "Everybody's"}.get(voter, f"{clean_line(voter, 60)}:")
     said = f"{whose} {counted(board.votes, 'vote')} in {counted(board.rounds, 'round')}"
     said += f", on prompts with the tag {clean_line(tag, 60)}." if tag else "."
     if len(board.components) > 1:
         said += " There are groups that were never compared: no rank holds between them."
-    head, rows = reports.board_grid(board)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>

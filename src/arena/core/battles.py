@@ -62,7 +62,7 @@ class Battle(NamedTuple):
     """Whether the names were hidden at the vote."""
     tags: tuple[str, ...]
     language: str
-    """As the file says it: `en`, `English`, ..."""
+    """`en`, `ko`, ..., or a word of the file's own."""
     cast_at: str
     """UTC, ISO 8601, or as the file says it; '' where it does not."""
     identity: tuple[str, ...]
@@ -93,7 +93,7 @@ class ForeignRound:
     blind: bool = True
     flags: tuple[str, ...] = ()
     prompt: str = ""
-    """The prompt's sha256."""
+    """The prompt's sha256; of a further turn the id of the round before it."""
     tags: tuple[str, ...] = ()
     language: str = ""
     cast_at: str = ""

@@ -31,8 +31,18 @@ _NOTHING = (None, "")
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _ROUND_ID = re.compile(r"[0-9a-z]{1,40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}|")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _LARGEST = 2**53
+
+_LANGUAGES = {
+    name: code
+    for code, name in (
+        *(("en", "english"), ("ko", "korean"), ("zh", "chinese"), ("ja", "japanese"), ("ru", "russian")),
+        *(("de", "german"), ("es", "spanish"), ("fr", "french"), ("pt", "portuguese"), ("it", "italian")),
+        *(("pl", "polish"), ("vi", "vietnamese"), ("tr", "turkish"), ("ar", "arabic"), ("uk", "ukrainian")),
+        *(("nl", "dutch"), ("fa", "persian"), ("id", "indonesian"), ("", "unknown")),
+    )
+}
 
 Row = Mapping[str, Any]
 
@@ -55,7 +65,7 @@ def _battle(row: Row) -> Battle:
     if _bool(row, "is_code", default=False) and "coding" not in tags:
         tags = (*tags, "coding")
     identity = tuple([f"{name}={_scalar(row[name])}" for name in _identifying(tuple(row)) if row[name] not in _NOTHING])
-    language = _word(row, "language", _WORD_LIMIT)
+    language = _language(row)
     return Battle(model_a, model_b, winner, blind, tags, language, _moment(row), identity)
 
 
@@ -70,32 +80,27 @@ def _round(row: Row) -> ForeignRound:
     pair, winner = _word(row, "pair", 2) or "AB", _winner(row.get("winner"))
     if (pair, winner) not in {(LABELS[a] + LABELS[b], who) for a, b, who in duels(verdict, len(seats))}:
         raise ValueError(f"winner says '{winner}' of {clean_line(pair)}, and verdict says '{verdict}'")
-    found = ForeignRound(
-        round_id=_word(row, "round", _WORD_LIMIT),
+    return ForeignRound(
+        round_id=_id(row, "round", _ROUND_ID),
         judge=_word(row, "voter", _WORD_LIMIT) or ME,
         verdict=verdict,
         seats=seats,
         blind=_bool(row, "blind", default=True),
         flags=_words(row, "flags"),
-        prompt=_word(row, "prompt_sha256", 64),
+        prompt=_id(row, "continues", _ROUND_ID) or _id(row, "prompt_sha256", _SHA256),
         tags=_words(row, "tags"),
-        language=_word(row, "language", _WORD_LIMIT),
+        language=_language(row),
         cast_at=_word(row, "cast_at", 40),
         decided_ms=_number(row.get("decided_ms"), "decided_ms"),
     )
-    if not _ROUND_ID.fullmatch(found.round_id):
-        raise ValueError(f"'{clean_line(found.round_id, 60)}' is no id of a round")
-    if not _SHA256.fullmatch(found.prompt):
-        raise ValueError("prompt_sha256 is no sha256")
-    return found
 
 
 def _seat(facts: object) -> ForeignSeat:
     if not isinstance(facts, dict):
         raise ValueError("a seat is no JSON object")  # noqa: TRY004 - one kind of fault for all that a row can have
-    fingerprint = _word(facts, "fingerprint", 16)
-    if not _FINGERPRINT.fullmatch(fingerprint):
-        raise ValueError(f"'{clean_line(fingerprint)}' is no fingerprint")
+    fingerprint = _id(facts, "fingerprint", _FINGERPRINT)
+    if not fingerprint:
+        raise ValueError("fingerprint of a seat is missing")
     name = _name(facts.get("model"), "model of a seat")
     chars = _number(facts.get("chars"), "chars of a seat") or 0
     return ForeignSeat(fingerprint, name, _word(facts, "quantization", _WORD_LIMIT), chars)
@@ -145,6 +150,19 @@ def _word(row: Row, column: str, limit: int) -> str:
     if len(value) > limit or "\0" in value:
         raise ValueError(f"{column} is longer than {limit} characters, or holds a NUL")
     return storable(value)
+
+
+def _id(row: Row, column: str, pattern: re.Pattern[str]) -> str:
+    word = _word(row, column, 64)
+    if word and not pattern.fullmatch(word):
+        raise ValueError(f"{column} can't be '{clean_line(word, 64)}'")
+    return word
+
+
+def _language(row: Row) -> str:
+    """`en` for what the public arenas call English."""
+    word = _word(row, "language", _WORD_LIMIT)
+    return _LANGUAGES.get(word.lower(), word)
 
 
 def _bool(row: Row, column: str, *, default: bool) -> bool:

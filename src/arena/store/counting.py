@@ -10,20 +10,18 @@ contestants met each other is no comparison and left out, with a third one that 
 beside two answers of one contestant is not what the ratings mean by a place. Nor is it a control, which measures what
 the voter makes of one and the same thing: there one fingerprint really sits twice.
 
-Rounds that came from other databases (see `imports`) are counted by the same rules, each as a round of the voter that
-its file stands for. Battles of public arenas have no prompts and no rounds: they are stages and nothing else.
+Imported rounds of other databases are counted by the same rules, each as a round of the voter that its file stands for.
+Imported battles of public arenas have neither prompts nor rounds: they are stages and nothing else.
 """
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import statistics
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, groupby
-from typing import Any, TypeAlias
+from typing import Any
 
 from arena.core.prompts import Prompt
 from arena.core.ratings import Tally
@@ -79,7 +77,7 @@ class Judged:
     verdict: Verdict
     """A ranking or 'all bad', never 'skip'."""
     prompt: str
-    """The prompt's sha256; of an imported round that names none its id."""
+    """The prompt's sha256."""
     tags: tuple[str, ...]
     chars: tuple[int, ...]
     """Characters of the answers in the order of the seats, for the length bias."""
@@ -87,10 +85,6 @@ class Judged:
     decided_ms: int | None
     control: bool = False
     """Whether a contestant met itself: a control of the voter, no comparison."""
-
-
-_Candidate: TypeAlias = tuple[str, tuple[str, ...], Judged]
-"""A judged round that may count: its voter, its flags, and itself."""
 
 
 class LedgerCounts(LedgerImports):
@@ -101,17 +95,17 @@ class LedgerCounts(LedgerImports):
 
         `tag` narrows to prompts with that tag, `voter` '' means everybody, `without`: the flags that keep a round out.
         """
-        return [judged for _, judged in self._judged(tag, voter, without) if not judged.control]
+        return [judged for judged in self._judged(tag, voter, without) if not judged.control]
 
     def controls(self, *, voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Judged]:
         """The judged rounds in which a contestant met itself: they measure the voter's noise and side."""
-        return [judged for _, judged in self._judged("", voter, without) if judged.control]
+        return [judged for judged in self._judged("", voter, without) if judged.control]
 
     def stages(self, *, tag: str = "", voter: str = "me", without: Collection[str] = UNRATED_FLAGS) -> list[Stage]:
         """What ratings are fitted from: the stages of `verdicts`, and those of imported battles."""
         found = self.verdicts(tag=tag, voter=voter, without=without)
         played = [stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id)]
-        return played + self.imported_stages(tag, voter)
+        return played + self.imported_stages(tag=tag, voter=voter)
 
     def tallies(self) -> dict[str, Tally]:
         """Medians over the clean runs of every contestant that has one, by fingerprint, sealed rounds left out.
@@ -155,51 +149,39 @@ class LedgerCounts(LedgerImports):
         by_round = groupby(found, key=lambda row: row["round"])
         return {key: tuple(row["contestant"] for row in group) for key, group in by_round}
 
-    def _judged(self, tag: str, voter: str, without: Collection[str]) -> list[tuple[str, Judged]]:
-        """Comparisons and controls, each with its voter, oldest vote first, repeats counted once."""
+    def _judged(self, tag: str, voter: str, without: Collection[str]) -> list[Judged]:
+        """Comparisons and controls, oldest vote first, repeats counted once."""
         with self._connection.reading():
             found, led = self._connection.rows(_JUDGED, tag=tag, voter=voter), self.merges()
-            foreign = self._foreign_rounds(tag, voter)
-        candidates = [_of_seats(list(group), led) for _, group in groupby(found, key=lambda row: row["id"])]
+            foreign = self.imported_seats(tag=tag, voter=voter)
         if foreign:
-            candidates += [_of_foreign(row, keys, led) for row, keys in foreign]
-            candidates.sort(key=lambda candidate: candidate[2].cast_at)
+            found = sorted([*found, *foreign], key=lambda row: row["cast_at"])
         newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
-        for name, flags, judged in candidates:
-            if not set(without).isdisjoint(flags):
+        for _, group in groupby(found, key=lambda row: row["id"]):
+            seats = list(group)
+            if not set(without).isdisjoint(rows.names(seats[0]["flags"])):
                 continue
+            judged = _judged_of(seats, led)
             if len(set(judged.keys)) < len(judged.keys) and not judged.control:
                 continue
-            same = (name, judged.prompt, tuple(sorted(judged.keys)))
+            same = (seats[0]["voter"], judged.prompt, tuple(sorted(judged.keys)))
             newest.pop(same, None)  # so that the order is that of the votes that count
             newest[same] = judged
-        return [(name, judged) for (name, _, _), judged in newest.items()]
+        return list(newest.values())
 
 
-def _of_seats(seats: Sequence[sqlite3.Row], led: Mapping[str, str]) -> _Candidate:
-    """Voter, flags and round of the rows of a vote, one for each seat."""
+def _judged_of(seats: Sequence[rows.Row], led: Mapping[str, str]) -> Judged:
+    """A judged round of its rows, one for each seat."""
     first, seated = seats[0], [row["contestant"] for row in seats]
-    judged = _judged_of(first, seated, [row["out_chars"] for row in seats], led)
-    return first["voter"], rows.names(first["flags"]), judged
-
-
-def _of_foreign(row: sqlite3.Row, seated: Sequence[str], led: Mapping[str, str]) -> _Candidate:
-    """The same of the row of an imported round."""
-    judged = _judged_of(row, seated, json.loads(row["chars"]), led)
-    # One that names no prompt is like no other.
-    return row["voter"], rows.names(row["flags"]), judged if judged.prompt else replace(judged, prompt=row["round"])
-
-
-def _judged_of(row: sqlite3.Row, seated: Sequence[str], chars: Sequence[int], led: Mapping[str, str]) -> Judged:
     return Judged(
-        round_id=row["round"],
+        round_id=first["round"],
         keys=tuple(led.get(key, key) for key in seated),
-        verdict=rows.verdict_of(row),
-        prompt=row["prompt"],
-        tags=rows.names(row["tags"]),
-        chars=tuple(chars),
-        cast_at=row["cast_at"],
-        decided_ms=row["decided_ms"],
+        verdict=rows.verdict_of(first),
+        prompt=first["prompt"],
+        tags=rows.names(first["tags"]),
+        chars=tuple(row["out_chars"] for row in seats),
+        cast_at=first["cast_at"],
+        decided_ms=first["decided_ms"],
         control=len(set(seated)) < len(seated),
     )
 

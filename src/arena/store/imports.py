@@ -12,10 +12,9 @@ that no two databases share: they are known under every voter, and those that we
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from arena.core.battles import BadRow, Battle, ForeignRound, ForeignSeat, Imported, PastImport
@@ -64,18 +63,32 @@ SELECT import, a, b, tags, language, sum(n * (winner = 'model_a')), sum(n * (win
     sum(n * (winner = 'tie')), sum(n * (winner = 'both_bad'))
 FROM import_battles WHERE import = :import AND blind = 1 GROUP BY import, a, b, tags, language
 """
-_TALLIED = """
-SELECT import, a, b, sum(a_won), sum(b_won), sum(ties), sum(both_bad) FROM import_tallies
+_NARROWED = """
 WHERE import IN (SELECT id FROM imports WHERE :voter = '' OR voter = :voter)
+    AND (:language = '' OR language = :language)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(tags) WHERE value = :tag))
+"""
+_TALLIED = f"""
+SELECT import, a, b, sum(a_won), sum(b_won), sum(ties), sum(both_bad) FROM import_tallies {_NARROWED}
 GROUP BY import, a, b
-"""
-_ROUNDS = """
-SELECT import_rounds.*, imports.voter FROM import_rounds JOIN imports ON imports.id = import_rounds.import
-WHERE blind = 1 AND kind <> 'skip' AND (:voter = '' OR imports.voter = :voter)
-    AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(import_rounds.tags) WHERE value = :tag))
-ORDER BY import_rounds.cast_at, import_rounds.id
-"""
+"""  # noqa: S608 - all of it is written here
+_TALLIED_SINCE = f"""
+SELECT import, a, b, sum(n * (winner = 'model_a')), sum(n * (winner = 'model_b')),
+    sum(n * (winner = 'tie')), sum(n * (winner = 'both_bad'))
+FROM import_battles {_NARROWED} AND blind = 1 AND cast_at >= :since GROUP BY import, a, b
+"""  # noqa: S608
+# The columns of the rounds that were played here, a row for each seat. A round that names no prompt is like no other.
+_SEATS = f"""
+SELECT -played.id AS id, played.round, played.kind, played.ranking, played.cast_at, played.decided_ms, imports.voter,
+    CASE WHEN played.prompt = '' THEN played.round ELSE played.prompt END AS prompt, played.flags, played.tags,
+    place.key AS seat, import_contestants.fingerprint AS contestant,
+    json_extract(played.chars, '$[' || place.key || ']') AS out_chars, played.language AS language_of_prompt
+FROM (SELECT * FROM import_rounds {_NARROWED} AND blind = 1 AND kind <> 'skip' AND cast_at >= :since) AS played
+JOIN imports ON imports.id = played.import
+JOIN json_each(played.seats) AS place
+JOIN import_contestants ON import_contestants.import = played.import AND import_contestants.id = place.value
+ORDER BY played.cast_at, played.id, place.key
+"""  # noqa: S608
 _LISTED = """
 SELECT imports.*, coalesce(battles.n, 0) AS battles, coalesce(rounds.n, 0) AS rounds FROM imports
 LEFT JOIN (SELECT import, sum(n) AS n FROM import_battles GROUP BY import) AS battles ON battles.import = imports.id
@@ -87,7 +100,6 @@ WITH judged AS (SELECT DISTINCT round, judge FROM temp.incoming_rounds)
 SELECT (SELECT count(*) FROM temp.incoming_battles) AS battles, (SELECT count(*) FROM judged) AS rounds,
     (SELECT count(*) FROM judged WHERE round IN (SELECT id FROM rounds)) AS own
 """
-_SEATED = "SELECT import, id, fingerprint FROM import_contestants"
 
 
 class LedgerImports(LedgerContestants):
@@ -180,11 +192,16 @@ class LedgerImports(LedgerContestants):
             for (key,) in db.execute("SELECT id FROM imports").fetchall():
                 db.execute(_TALLY, {"import": key})
 
-    def imported_stages(self, tag: str, voter: str) -> list[Stage]:
-        """The stages of imported battles, equal ones as one; what imported rounds say is among the verdicts."""
+    def imported_stages(self, *, tag: str = "", voter: str = "me", language: str = "", since: str = "") -> list[Stage]:
+        """The stages of imported battles, equal ones as one; what imported rounds say is among the verdicts.
+
+        Narrowed as `stages` is. With `since` the tallies are made anew, which takes a second for a million battles.
+        """
+        narrowed = {"tag": tag, "voter": voter, "language": language, "since": since}
         with self._connection.reading():
-            found, led = self._connection.rows(_TALLIED, tag=tag, voter=voter), self.merges()
-            seated = self._seated(led) if found else {}
+            found, led = self._connection.rows(_TALLIED_SINCE if since else _TALLIED, **narrowed), self.merges()
+            seats = self._connection.rows("SELECT import, id, fingerprint FROM import_contestants") if found else []
+        seated = {(key, number): led.get(contestant, contestant) for key, number, contestant in seats}
         stages: list[Stage] = []
         for key, a, b, a_won, b_won, ties, both_bad in found:
             shown = first, second = seated[key, a], seated[key, b]
@@ -211,15 +228,14 @@ class LedgerImports(LedgerContestants):
             names[key] = row["name"] if alone else f"{row['name']} {row['quantization']}".strip() + f" #{key[:6]}"
         return names
 
-    def _foreign_rounds(self, tag: str, voter: str) -> list[tuple[sqlite3.Row, tuple[str, ...]]]:
-        """The imported rounds that may count, with the fingerprints of their seats, not led by any merge."""
-        found = self._connection.rows(_ROUNDS, tag=tag, voter=voter)
-        seated = self._seated({}) if found else {}
-        return [(row, tuple(seated[row["import"], seat] for seat in json.loads(row["seats"]))) for row in found]
+    def imported_seats(
+        self, *, tag: str = "", voter: str = "me", language: str = "", since: str = ""
+    ) -> list[sqlite3.Row]:
+        """A row for each seat of the imported rounds that may count, by the time of the vote, narrowed as `verdicts`.
 
-    def _seated(self, led: Mapping[str, str]) -> dict[tuple[int, int], str]:
-        """(import, number in it) -> fingerprint of the leader."""
-        return {(key, number): led.get(print_, print_) for key, number, print_ in self._connection.rows(_SEATED)}
+        The columns are those that the judged rounds of this database are counted from; `id` is unlike any id of theirs.
+        """
+        return self._connection.rows(_SEATS, tag=tag, voter=voter, language=language, since=since)
 
 
 class _Reading:

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.core.errors import ArenaError
-from arena.store import imports
+from arena.store import incoming
 from arena.store.ledger import SqliteLedger
 from battle_files import battle, everything, exported, jsonl, take, tally
 from test_store import ALPHA, BETA, GAMMA, ready, vote
 
-ANT, BEE, CAT = map(imports.name_fingerprint, ("ant", "bee", "cat"))
+ANT, BEE, CAT = map(incoming.name_fingerprint, ("ant", "bee", "cat"))
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_bad_rows_are_listed_with_their_lines_and_nothing_is_imported(ledger):
 
 def test_only_the_first_bad_rows_are_listed(ledger):
     found = take(ledger, jsonl(*[battle(winner="x")] * 50))
-    assert (len(found.bad), found.bad_count) == (imports.BAD_ROWS_LISTED, 50)
+    assert (len(found.bad), found.bad_count) == (incoming.BAD_ROWS_LISTED, 50)
     with pytest.raises(ArenaError, match="holds no battles"):
         take(ledger, b"\n\n")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from arena.core.errors import ArenaError
-from arena.store import battle_files, imports
+from arena.store import battle_files, incoming
 from arena.store.battle_files import BattleFile
 from arena.store.ledger import SqliteLedger
 from battle_files import battle, everything, jsonl, opened, take
@@ -173,7 +173,7 @@ def test_lone_surrogates_and_control_characters_are_stored_and_shown_harmless(le
 
 
 def test_more_names_than_models_there_are_is_a_wrong_column(ledger, monkeypatch):
-    monkeypatch.setattr(imports, "MOST_CONTESTANTS", 10)
+    monkeypatch.setattr(incoming, "MOST_CONTESTANTS", 10)
     with pytest.raises(ArenaError, match="right column"):
         take(ledger, jsonl(*[battle(f"m{n}") for n in range(11)]))
     assert ledger.imports() == []
@@ -183,6 +183,10 @@ def test_rows_of_one_round_that_contradict_each_other_are_bad(ledger):
     changed = ROUND | {"verdict": "b", "winner": "model_b"}
     found = take(ledger, jsonl(ROUND, changed, ROUND | {"round": "r2"}))
     assert [(bad.line, bad.what) for bad in found.bad] == [(2, "rows of round r1 contradict each other")]
+    take(ledger, jsonl(ROUND, changed, ROUND | {"round": "r2"}), skip_bad=True)
+    assert [judged.round_id for judged in ledger.verdicts(voter="anna")] == ["r2"], (
+        "nobody knows which of them is right"
+    )
 
 
 def test_rows_of_one_round_may_be_missing_or_out_of_order(ledger):

@@ -61,6 +61,19 @@ def test_a_file_twice_adds_nothing_and_a_longer_one_what_is_new(ledger):
     assert tally(ledger.stages(voter="anna"))[(ANT, BEE), (ANT,), False] == 5
 
 
+def test_two_who_import_the_same_at_once_add_it_once(ledger, tmp_path, monkeypatch):
+    data, begin = jsonl(battle(), battle(), battle("cat")), ledger._connection.writing
+
+    def somebody_was_quicker():
+        monkeypatch.undo()
+        with SqliteLedger(tmp_path / "arena.db") as other:
+            assert take(other, data).battles == 3
+        return begin()
+
+    monkeypatch.setattr(ledger._connection, "writing", somebody_was_quicker)
+    assert (take(ledger, data).battles, tally(ledger.stages(voter="anna")).total()) == (0, 3)
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.sampled_from([battle(), battle(winner="tie"), battle("cat"), battle(id=1), battle(id=2)]), max_size=9),

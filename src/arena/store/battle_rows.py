@@ -28,6 +28,7 @@ _IDENTITY = (
 )
 """What the public arenas tell one battle from another by, under whichever of these names."""
 _NOTHING = (None, "")
+_SCALARS = frozenset({str, int, float, bool})
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _ROUND_ID = re.compile(r"[0-9a-z]{1,40}")
@@ -64,9 +65,8 @@ def _battle(row: Row) -> Battle:
     tags = _words(row, "tags")
     if _bool(row, "is_code", default=False) and "coding" not in tags:
         tags = (*tags, "coding")
-    identity = tuple([f"{name}={_scalar(row[name])}" for name in _identifying(tuple(row)) if row[name] not in _NOTHING])
     language = _language(row)
-    return Battle(model_a, model_b, winner, blind, tags, language, _moment(row), identity)
+    return Battle(model_a, model_b, winner, blind, tags, language, _moment(row), _identity(row))
 
 
 def _round(row: Row) -> ForeignRound:
@@ -219,20 +219,21 @@ def _identifying(columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in _IDENTITY if name in columns)
 
 
-def _scalar(value: object) -> str:
-    """An id or a time as text, the same from JSON and from CSV."""
-    if not isinstance(value, str | int | float):
-        return ""
-    text = str(value)
-    if "\0" in text:
+def _identity(row: Row) -> tuple[str, ...]:
+    """Ids and times as text, the same from JSON and from CSV."""
+    told = [(name, row[name]) for name in _identifying(tuple(row))]
+    found = tuple([f"{name}={value}" for name, value in told if value not in _NOTHING and type(value) in _SCALARS])
+    if "\0" in "".join(found):
         raise ValueError("it holds a NUL")
-    return text
+    return found
 
 
 def _moment(row: Row) -> str:
     """When it was cast; seconds since 1970 become ISO 8601."""
-    value = next((row[name] for name in ("cast_at", "timestamp", "tstamp") if row.get(name)), "")
+    value = row.get("cast_at") or row.get("timestamp") or row.get("tstamp") or ""
     try:
-        return datetime.fromtimestamp(float(value), UTC).isoformat(timespec="milliseconds")
+        if not isinstance(value, str) or value.replace(".", "").isdigit():
+            return datetime.fromtimestamp(float(value), UTC).isoformat(timespec="milliseconds")
     except (TypeError, ValueError, OverflowError, OSError):
-        return storable(value) if isinstance(value, str) and len(value) <= 40 and "\0" not in value else ""
+        return ""
+    return storable(value) if len(value) <= 40 and "\0" not in value else ""

@@ -1,7 +1,7 @@
 """Votes from files: how they come in, what counts of them, and how they are left out again.
 
-A file is first read into temporary tables, which keeps nobody waiting, and then taken over in one transaction: all of
-it is here or nothing. Every file counts as one voter.
+A file is first read and counted in temporary tables, which keeps nobody waiting, and then taken over in one
+transaction: all of it is here or nothing. Every file counts as one voter.
 
 A battle is known by all that its row says of it. Rows that name an id or a time are that very battle, however often
 they come; of rows that can't be told apart there are as many as the file that has the most of them. So a file that is
@@ -23,13 +23,15 @@ from arena.core.votes import Stage
 from arena.store import rows
 from arena.store.battle_files import BattleFile
 from arena.store.contestants import LedgerContestants
-from arena.store.incoming import Incoming
+from arena.store.incoming import COUNTED, Incoming
 
 _TAKE_BATTLES = """
-INSERT INTO import_battles (key, import, a, b, winner, blind, tags, language, cast_at, n)
-SELECT key, :import, a, b, winner, blind, tags, language, cast_at, CASE WHEN only_one THEN 1 ELSE count(*) END
-    - coalesce((SELECT sum(known.n) FROM import_battles AS known WHERE known.key = incoming.key), 0) AS fresh
-FROM temp.incoming_battles AS incoming GROUP BY key HAVING fresh > 0
+INSERT INTO import_battles (import, key, a, b, winner, blind, tags, language, cast_at, n)
+SELECT :import, * FROM temp.fresh_battles
+"""
+_TAKE_TALLIES = """
+INSERT INTO import_tallies (import, a, b, tags, language, a_won, b_won, ties, both_bad)
+SELECT :import, * FROM temp.fresh_tallies
 """
 _TAKE_ROUNDS = """
 INSERT INTO import_rounds (import, round, judge, seats, chars, kind, ranking, blind, flags, prompt, tags, language,
@@ -38,12 +40,11 @@ SELECT :import, round, judge, seats, chars, kind, ranking, blind, flags, prompt,
 FROM temp.incoming_rounds WHERE round NOT IN (SELECT id FROM rounds) ORDER BY line
 ON CONFLICT DO NOTHING
 """
-_TALLY = """
+_TALLY = f"""
 INSERT INTO import_tallies (import, a, b, tags, language, a_won, b_won, ties, both_bad)
-SELECT import, a, b, tags, language, sum(n * (winner = 'model_a')), sum(n * (winner = 'model_b')),
-    sum(n * (winner = 'tie')), sum(n * (winner = 'both_bad'))
-FROM import_battles WHERE import = :import AND blind = 1 GROUP BY import, a, b, tags, language
-"""
+SELECT import, a, b, tags, language, {COUNTED} FROM import_battles WHERE blind = 1
+GROUP BY import, a, b, tags, language
+"""  # noqa: S608 - all of it is written here
 _NARROWED = """
 WHERE import IN (SELECT id FROM imports WHERE :voter = '' OR voter = :voter)
     AND (:language = '' OR language = :language)
@@ -54,9 +55,8 @@ SELECT import, a, b, sum(a_won), sum(b_won), sum(ties), sum(both_bad) FROM impor
 GROUP BY import, a, b
 """  # noqa: S608 - all of it is written here
 _TALLIED_SINCE = f"""
-SELECT import, a, b, sum(n * (winner = 'model_a')), sum(n * (winner = 'model_b')),
-    sum(n * (winner = 'tie')), sum(n * (winner = 'both_bad'))
-FROM import_battles {_NARROWED} AND blind = 1 AND cast_at >= :since GROUP BY import, a, b
+SELECT import, a, b, {COUNTED} FROM import_battles {_NARROWED} AND blind = 1 AND cast_at >= :since
+GROUP BY import, a, b
 """  # noqa: S608
 # The columns of the rounds that were played here, a row for each seat. A round that names no prompt is like no other.
 _SEATS = f"""
@@ -98,11 +98,15 @@ class LedgerImports(LedgerContestants):
         try:
             with self._connection.scratch() as db:
                 reading.read(file, db)
+                seen = self._import_ids()
+                reading.settle(db)
             if reading.bad_count and not skip_bad:
                 return Imported(None, voter, bad_count=reading.bad_count, bad=tuple(reading.bad))
             if not reading.rows_read:
                 raise ArenaError(f"{file.name} holds no battles.", "Nothing was imported.")
             with self._connection.writing() as db:
+                if self._import_ids() != seen:  # somebody else took or left out a file meanwhile
+                    reading.settle(db)
                 return self._take(db, file.name, reading)
         finally:
             with self._connection.scratch() as db:
@@ -118,8 +122,8 @@ class LedgerImports(LedgerContestants):
             [(new["import"], *seat) for seat in reading.seated()],
         )
         db.execute(_TAKE_BATTLES, new)
+        db.execute(_TAKE_TALLIES, new)
         db.execute(_TAKE_ROUNDS, new)
-        db.execute(_TALLY, new)
         (added,) = (one for one in self.imports() if one.id == new["import"])
         units, own = reading.units(db)
         if not added.battles + added.rounds:
@@ -134,6 +138,10 @@ class LedgerImports(LedgerContestants):
             bad_count=reading.bad_count,
             bad=tuple(reading.bad),
         )
+
+    def _import_ids(self) -> list[int]:
+        """What is imported; no number is given out twice."""
+        return [row["id"] for row in self._connection.rows("SELECT id FROM imports ORDER BY id")]
 
     def imports(self) -> list[PastImport]:
         """The files that were imported and not left out, oldest first."""
@@ -162,8 +170,7 @@ class LedgerImports(LedgerContestants):
         """Make the tallies anew from the battles."""
         with self._connection.writing() as db:
             db.execute("DELETE FROM import_tallies")
-            for (key,) in db.execute("SELECT id FROM imports").fetchall():
-                db.execute(_TALLY, {"import": key})
+            db.execute(_TALLY)
 
     def imported_stages(self, *, tag: str = "", voter: str = "me", language: str = "", since: str = "") -> list[Stage]:
         """The stages of imported battles, equal ones as one; what imported rounds say is among the verdicts.

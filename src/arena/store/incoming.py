@@ -24,7 +24,23 @@ _COME = (
     """CREATE TEMP TABLE incoming_rounds
     (line, round, judge, seats, chars, kind, ranking, blind, flags, prompt, tags, language, cast_at, decided_ms)""",
 )
-_GONE = ("DROP TABLE IF EXISTS temp.incoming_battles", "DROP TABLE IF EXISTS temp.incoming_rounds")
+_UNSETTLED = ("DROP TABLE IF EXISTS temp.fresh_battles", "DROP TABLE IF EXISTS temp.fresh_tallies")
+_GONE = (*_UNSETTLED, "DROP TABLE IF EXISTS temp.incoming_battles", "DROP TABLE IF EXISTS temp.incoming_rounds")
+COUNTED = """sum(n * (winner = 'model_a')) AS a_won, sum(n * (winner = 'model_b')) AS b_won,
+    sum(n * (winner = 'tie')) AS ties, sum(n * (winner = 'both_bad')) AS both_bad"""
+"""The columns of a tally."""
+_FRESH = (
+    """
+CREATE TEMP TABLE fresh_battles AS
+SELECT key, a, b, winner, blind, tags, language, cast_at, CASE WHEN only_one THEN 1 ELSE count(*) END
+    - coalesce((SELECT sum(known.n) FROM import_battles AS known WHERE known.key = incoming.key), 0) AS n
+FROM temp.incoming_battles AS incoming GROUP BY key HAVING n > 0
+""",
+    f"""
+CREATE TEMP TABLE fresh_tallies AS
+SELECT a, b, tags, language, {COUNTED} FROM temp.fresh_battles WHERE blind = 1 GROUP BY a, b, tags, language
+""",  # noqa: S608 - all of it is written here
+)
 _ONE_BATTLE = "INSERT INTO temp.incoming_battles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ONE_ROUND = "INSERT INTO temp.incoming_rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _CONTRADICTIONS = """
@@ -40,7 +56,7 @@ SELECT (SELECT count(*) FROM temp.incoming_battles) + (SELECT count(*) FROM judg
 
 
 class Incoming:
-    """One file, read row by row into `temp.incoming_battles` and `temp.incoming_rounds`."""
+    """One file, read row by row into `temp.incoming_battles` and `temp.incoming_rounds`, and then settled."""
 
     def __init__(self, voter: str, progress: Callable[[int, int], None]) -> None:
         """`progress` is told how many bytes and rows were read."""
@@ -78,6 +94,11 @@ class Incoming:
         for line, round_id, judge in db.execute(_CONTRADICTIONS).fetchall():
             self._complain(line, f"rows of round {round_id} contradict each other")
             db.execute(_OUT, [round_id, judge])
+
+    def settle(self, db: sqlite3.Connection) -> None:
+        """Make `temp.fresh_battles` and `temp.fresh_tallies`: what of it is not in the database yet."""
+        for statement in (*_UNSETTLED, *_FRESH):
+            db.execute(statement)
 
     def units(self, db: sqlite3.Connection) -> tuple[int, int]:
         """How many battles and rounds were read, and how many of them are rounds that were played here."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from arena.core.battles import ME, SEVERAL
-from arena.core.ratings import Board, Standing
+from arena.core.ratings import Board, Standing, Status
 from arena.core.text import clean_line, clean_name, counted
 
 _STYLE = """
@@ -30,7 +30,7 @@ th { color: var(--soft); font-weight: 600; }
 th:nth-child(2), td:nth-child(2) { text-align: left; }
 """
 _WIDTH, _ROW, _NAMES, _MARGIN = 900, 26, 300, 20
-_NAME_LIMIT = 42
+_NAME_LIMIT = 38
 _STEPS = (1, 2, 5)
 
 
@@ -94,7 +94,7 @@ def _plot(lines: Sequence[Standing]) -> str:
         parts.append(f'<text class="soft" x="{x(tick)}" y="{bottom + 16}" text-anchor="middle">{tick}</text>')
     for row, line in enumerate(lines):
         y = _ROW * row + _MARGIN
-        early = ' class="early"' if line.status.value == "too early" else ""
+        early = ' class="early"' if line.status is Status.TOO_EARLY else ""
         parts.append(
             f"<g{early}><title>{_safe(line.model)}: {line.score:.0f} ({line.low:.0f} to {line.high:.0f})</title>"
             f'<text x="{_NAMES - 12}" y="{y + 5}" text-anchor="end">'

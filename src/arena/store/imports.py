@@ -98,12 +98,12 @@ class LedgerImports(LedgerContestants):
         try:
             with self._connection.scratch() as db:
                 reading.read(file, db)
+                if not reading.rows_read:
+                    raise ArenaError(f"{file.name} holds no battles.", "Nothing was imported.")
+                if reading.bad_count and not skip_bad:
+                    return Imported(None, voter, bad_count=reading.bad_count, bad=tuple(reading.bad))
                 seen = self._import_ids()
                 reading.settle(db)
-            if reading.bad_count and not skip_bad:
-                return Imported(None, voter, bad_count=reading.bad_count, bad=tuple(reading.bad))
-            if not reading.rows_read:
-                raise ArenaError(f"{file.name} holds no battles.", "Nothing was imported.")
             with self._connection.writing() as db:
                 if self._import_ids() != seen:  # somebody else took or left out a file meanwhile
                     reading.settle(db)

@@ -139,7 +139,7 @@ def test_a_sealed_round_is_never_exported(ledger):
     assert exported(ledger, unrated=True) == b""
 
 
-def test_votes_that_are_not_rated_are_exported_on_request_and_marked(ledger):
+def test_votes_that_are_not_rated_are_exported_on_request_and_marked(ledger, other):
     open_ = ready(ledger, text="open")
     ledger.reveal_unvoted(open_)
     vote(ledger, open_, "a")
@@ -152,6 +152,8 @@ def test_votes_that_are_not_rated_are_exported_on_request_and_marked(ledger):
     rows = [json.loads(line) for line in exported(ledger, unrated=True).splitlines()]
     assert [(row["round"], row["rated"], row["blind"]) for row in rows] == [(open_, False, False), (rated, True, True)]
     assert [json.loads(line)["round"] for line in exported(ledger).splitlines()] == [rated]
+    assert take(other, exported(ledger, unrated=True)).rounds == 2
+    assert [judged.round_id for judged in other.verdicts(voter="anna", without=())] == [rated]
 
 
 def test_a_vote_beside_an_answer_that_broke_off_is_not_exported(ledger):

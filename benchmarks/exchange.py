@@ -27,6 +27,19 @@ from pathlib import Path
 WINNERS = ("model_a",) * 4 + ("model_b",) * 4 + ("tie", "tie (bothbad)")
 LANGUAGES = ("English",) * 6 + ("Russian", "Chinese", "Korean", "German")
 READINGS = 5
+Times = tuple[float, float]
+"""Seconds on the wall and of the processor: of a busy machine the second says more."""
+
+
+def now() -> Times:
+    """Both clocks."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(begin: Times) -> Times:
+    """What both clocks have gone on."""
+    wall, cpu = now()
+    return wall - begin[0], cpu - begin[1]
 
 
 def write_battles(path: Path, battles: int, models: int) -> None:
@@ -50,83 +63,83 @@ def write_battles(path: Path, battles: int, models: int) -> None:
             out.write(json.dumps(row) + "\n")
 
 
-def bare_import(source: Path, target: Path) -> float:
+def bare_import(source: Path, target: Path) -> Times:
     """The same values into one table, and nothing else: no checks, no keys. Reading the JSON is not counted."""
     with source.open(encoding="utf-8") as lines:
         rows = [tuple(json.loads(line).values()) for line in lines]
     conn = sqlite3.connect(target)
     conn.execute("CREATE TABLE battles (id, a, b, winner, judge, turn, anony, language, tstamp)")
-    begin = time.perf_counter()
+    begin = now()
     with conn:
         conn.executemany("INSERT INTO battles VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    return time.perf_counter() - begin
+    return since(begin)
 
 
-def bare_json(source: Path, _target: Path) -> float:
+def bare_json(source: Path, _target: Path) -> Times:
     """The same lines through `json.loads`, and nothing else."""
-    begin = time.perf_counter()
+    begin = now()
     with source.open("rb") as lines:
         for line in lines:
             json.loads(line)
-    return time.perf_counter() - begin
+    return since(begin)
 
 
-def our_import(source: Path, target: Path) -> float:
+def our_import(source: Path, target: Path) -> Times:
     """`arena import`, without the start of the program."""
     from arena.store.battle_files import BattleFile  # noqa: PLC0415
     from arena.store.ledger import SqliteLedger  # noqa: PLC0415
 
     with SqliteLedger(target) as ledger, source.open("rb") as stream:
-        begin = time.perf_counter()
+        begin = now()
         ledger.import_battles(BattleFile(stream, source.name), "everybody")
-        return time.perf_counter() - begin
+        return since(begin)
 
 
-def bare_count(_source: Path, target: Path) -> float:
+def bare_count(_source: Path, target: Path) -> Times:
     """`GROUP BY` over the bare table, opening it included."""
-    begin = time.perf_counter()
+    begin = now()
     conn = sqlite3.connect(target)
     conn.execute("SELECT a, b, winner, count(*) FROM battles GROUP BY a, b, winner").fetchall()
-    return time.perf_counter() - begin
+    return since(begin)
 
 
-def our_stages(_source: Path, target: Path) -> float:
+def our_stages(_source: Path, target: Path) -> Times:
     """The stages of all battles, opening the database included, imports of Python left out."""
     from arena.store.ledger import SqliteLedger  # noqa: PLC0415
 
-    begin = time.perf_counter()
+    begin = now()
     with SqliteLedger(target) as ledger:
         found = ledger.stages(voter="everybody")
-        took = time.perf_counter() - begin
+        took = since(begin)
     if not found:
         raise SystemExit("no stages")
     return took
 
 
-def our_retally(_source: Path, target: Path) -> float:
+def our_retally(_source: Path, target: Path) -> Times:
     """The tallies made anew from the battles."""
     from arena.store.ledger import SqliteLedger  # noqa: PLC0415
 
     with SqliteLedger(target) as ledger:
-        begin = time.perf_counter()
+        begin = now()
         ledger.retally()
-        return time.perf_counter() - begin
+        return since(begin)
 
 
-STEPS: dict[str, Callable[[Path, Path], float]] = {
+STEPS: dict[str, Callable[[Path, Path], Times]] = {
     step.__name__: step for step in (bare_import, bare_json, our_import, bare_count, our_stages, our_retally)
 }
 
 
-def measured(step: Callable[[Path, Path], float], source: Path, target: Path) -> tuple[float, float]:
-    """Seconds and peak memory in MiB of a step in a process of its own."""
+def measured(step: Callable[[Path, Path], Times], source: Path, target: Path) -> tuple[Times, float]:
+    """Times and peak memory in MiB of a step in a process of its own."""
     if hasattr(os, "posix_fadvise") and target.exists():
         with target.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     command = [sys.executable, __file__, "--step", step.__name__, str(source), str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds, peak = map(float, done.stdout.split())
-    return seconds, peak
+    wall, cpu, peak = map(float, done.stdout.split())
+    return (wall, cpu), peak
 
 
 def compare(battles: int, models: int) -> None:
@@ -148,20 +161,20 @@ def compare(battles: int, models: int) -> None:
         line("the same file again (nothing new)", again, plain)
         print(f"\nPeak memory of the import: {peak:.0f} MiB, of a file of a hundredth {base:.0f} MiB")
         print(f"Database: {ours.stat().st_size >> 20} MiB, the bare table {bare.stat().st_size >> 20} MiB\n")
-        counted: dict[str, list[float]] = {step.__name__: [] for step in (bare_count, our_stages)}
+        counted: dict[str, list[Times]] = {step.__name__: [] for step in (bare_count, our_stages)}
         for _ in range(READINGS):
             for step, target in ((bare_count, bare), (our_stages, ours)):
                 counted[step.__name__].append(measured(step, source, target)[0])
-        middle = {name: statistics.median(times) for name, times in counted.items()}
+        middle = {name: statistics.median_low(times) for name, times in counted.items()}
         retold, _ = measured(our_retally, source, ours)
         line("stages: GROUP BY alone", middle["bare_count"], middle["bare_count"])
         line("stages: arena, from the tallies, cold", middle["our_stages"], middle["bare_count"])
         line("the tallies made anew", retold, middle["bare_count"])
 
 
-def line(what: str, seconds: float, beside: float) -> None:
-    """One line of the table."""
-    print(f"{what:<40} {seconds:8.2f} s  {seconds / beside:6.2f}")
+def line(what: str, times: Times, beside: Times) -> None:
+    """One line of the table: times, and how often the ones beside it go into them."""
+    print(f"{what:<40} {times[0]:8.2f} s  {times[1]:8.2f} s CPU  {times[1] / beside[1]:6.2f}")
 
 
 def main() -> None:
@@ -174,8 +187,8 @@ def main() -> None:
     if asked.step is None:
         compare(asked.battles, asked.models)
         return
-    seconds = STEPS[asked.step[0]](Path(asked.step[1]), Path(asked.step[2]))
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    wall, cpu = STEPS[asked.step[0]](Path(asked.step[1]), Path(asked.step[2]))
+    print(wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

@@ -226,7 +226,7 @@ async def measure(
     contestant = Contestant.of(await backend.find(ModelRef.parse(str(path))), sampling)
     await backend.prepare(contestant)
     arena = Arena(backend, contestant)
-    rng = random.Random(1)  # noqa: S311 - no secrets
+    rng = random.Random(1)
     writer, bare = Writer(rng), Bare(path, arena)
     arms: dict[str, Arm] = {"arena": arena.turn, "bare": bare.turn}
     if binary := os.environ.get("LLAMA_BENCH"):

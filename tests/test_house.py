@@ -80,6 +80,7 @@ def test_importing_arena_costs_nothing():
         (["arena", "fit"], {"textual", "rich", "numpy", "llama_cpp", "httpx"}),
         (["arena", "models"], {"textual", "rich", "numpy", "llama_cpp", "httpx"}),
         (["arena", "history"], {"textual", "rich", "numpy", "llama_cpp"}),
+        (["arena", "export"], {"textual", "rich", "numpy", "llama_cpp"}),
         (["arena", "board"], {"textual", "rich", "llama_cpp"}),
     ],
     ids=lambda value: " ".join(value[1:]) if isinstance(value, list) else "",

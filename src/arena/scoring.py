@@ -54,23 +54,19 @@ class Scores:
             tallies = ledger.tallies()
             tallies = {key: replace(tallies.get(key, Tally()), vram_bytes=measured.get(key)) for key in known}
             here = None if infos is None else self._here(ledger, infos, fits)
-            found = compute_board(
-                ledger.stages(tag=tag, language=language, since=since, voter=voter),
-                distinct_names(known.values()),
-                tallies,
-                playable=here,
-            )
+            stages = ledger.stages(tag=tag, language=language, since=since, voter=voter)
+            found = compute_board(stages, ledger.shown_names(stages), tallies, playable=here)
             return found if here is None else _at_home(found, here)
 
         return self._desk.do(compute)
 
-    def bias(self) -> Future[BiasReport]:
-        """What besides the content may have moved the votes."""
+    def bias(self, voter: str = "me") -> Future[BiasReport]:
+        """What besides the content may have moved the votes that were cast here; `voter` '' means everybody's."""
 
         def compute(ledger: SqliteLedger) -> BiasReport:
             from arena.ratings.bias import bias_report  # noqa: PLC0415 - numpy
 
-            return bias_report(*ledger.sights())
+            return bias_report(*ledger.sights(voter=voter))
 
         return self._desk.do(compute)
 

@@ -30,6 +30,7 @@ from arena.core.text import clean_line
 from arena.core.votes import Strength, Verdict, Vote
 from arena.desk import Desk
 from arena.engine.room import Room
+from arena.exchange import Exchange
 from arena.lineup import Lineup
 from arena.scoring import Scores
 from arena.series import Series
@@ -65,6 +66,7 @@ class Arena:
         self._room = Room()
         self._desk = Desk(settings.db)
         self.scores = Scores(self._desk, settings.sampling)
+        self.exchange = Exchange(self._desk)
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(

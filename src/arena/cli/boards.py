@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
 
 from arena.cli.reports import table
+from arena.core.battles import ME, SEVERAL
 from arena.core.bias import BiasReport
 from arena.core.machine import human_bytes
 from arena.core.periods import begin_of
@@ -34,6 +35,7 @@ class BoardOptions:
     """The options of `arena board`."""
 
     tag: str = ""
+    voter: str = ME
     language: str = ""
     since: str = ""
     here: bool = False
@@ -47,11 +49,12 @@ def boards_of(arena: Arena, options: BoardOptions) -> BoardReport:
     narrowed = {"language": options.language, "since": begin_of(options.since)}
     infos = arena.lineup.models().result() if options.here or options.no_archived else None
     fits = arena.watch.fits(infos).result() if infos is not None else []
-    board = arena.scores.board(options.tag, **narrowed, infos=infos, fits=fits).result()
+    voter = arena.exchange.voter(options.voter).result()
+    board = arena.scores.board(options.tag, **narrowed, voter=voter, infos=infos, fits=fits).result()
     if options.no_archived:
         here = tuple(line for line in board.standings if line.here)
         board = replace(board, standings=here)
-    return BoardReport(board, arena.scores.bias().result(), options)
+    return BoardReport(board, arena.scores.bias(voter).result(), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,9 @@ class BoardReport:
 
     def _notes(self) -> list[str]:
         board, names = self.board, {key: clean_line(name, 60) for key, name in self._names.items()}
-        lines = [f"Your {counted(board.votes, 'vote')} in {counted(board.rounds, 'round')}{_narrowed(self.options)}."]
+        whose = {ME: "Your", SEVERAL: "Everybody's"}.get(self.options.voter, f"{clean_line(self.options.voter, 60)}:")
+        voted = f"{counted(board.votes, 'vote')} in {counted(board.rounds, 'round')}"
+        lines = [f"{whose} {voted}{_narrowed(self.options)}."]
         if len(board.components) > 1:
             lines.append("There are groups that were never compared: no rank holds between them.")
         lines += bridge_hints(board, names)

@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from arena.cli.commands import main_group, opened, places, print_json
+from arena.core.battles import ME
 
 
 @main_group.command()
 @click.option("--tag", default="", help="Only votes on prompts with this tag.")
 @click.option("--language", default="", metavar="L", help="Only votes on prompts in this language: en, ko, ...")
+@click.option("--voter", default=ME, help="Whose votes: me, a name under which you imported some, or all.")
 @click.option("--since", default="", metavar="WHEN", help="Only votes since then: 30d, 8w, 2026-10-01.")
 @click.option("--here", is_flag=True, help="Who can be reached now, and whether it fits; asks every endpoint.")
 @click.option("--no-archived", is_flag=True, help="Hide who can't be reached; its votes still count.")
@@ -23,15 +25,23 @@ from arena.cli.commands import main_group, opened, places, print_json
 @click.option("--json", "form", flag_value="json", help="As JSON.")
 @click.option("--csv", "form", flag_value="csv", help="As CSV.")
 @click.option("--md", "form", flag_value="md", help="As Markdown.")
+@click.option(
+    "--html", type=click.Path(path_type=Path), metavar="FILE", help="Into this file, with a plot; - is stdout."
+)
 @places
-def board(form: str | None, db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
+def board(form: str | None, html: Path | None, db: Path | None, config: Path | None, **options: Any) -> None:  # noqa: ANN401
     """The leaderboard of your votes, and what besides the content may have moved them."""
     from arena.cli import boards  # noqa: PLC0415
 
     asked = boards.BoardOptions(**options)
     with opened(db, config) as arena:
         found = boards.boards_of(arena, asked)
-    if form == "json":
+    if html is not None:
+        from arena.cli.files import write_text  # noqa: PLC0415
+        from arena.cli.html import board_html  # noqa: PLC0415
+
+        write_text(html, board_html(found.board, *boards.board_grid(found.board), voter=asked.voter, tag=asked.tag))
+    elif form == "json":
         print_json(found.as_json())
     elif form == "csv":
         click.echo(found.as_csv())

@@ -111,6 +111,20 @@ class Connection:
                 if conn.in_transaction:
                     conn.execute("ROLLBACK")
 
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[sqlite3.Connection]:
+        """One transaction on temporary tables alone: it may take long, and keeps nobody waiting."""
+        conn = self._conn
+        with _spoken(self.path):
+            conn.execute("BEGIN")
+            try:
+                yield conn
+                conn.execute("COMMIT")
+            except BaseException:
+                if conn.in_transaction:
+                    conn.execute("ROLLBACK")
+                raise
+
     def rows(self, sql: str, **values: Any) -> list[sqlite3.Row]:  # noqa: ANN401 - what SQLite can store
         """The rows of a query with named parameters."""
         with _spoken(self.path):

@@ -9,11 +9,13 @@ both answered beside the same opponent was put again, and what both ran is one s
 contestants met each other is no comparison and left out, with a third one that sat there, as in a control: a place
 beside two answers of one contestant is not what the ratings mean by a place. Nor is it a control, which measures what
 the voter makes of one and the same thing: there one fingerprint really sits twice.
+
+Imported rounds of other databases are counted by the same rules, each as a round of the voter that its file stands for.
+Imported battles of public arenas have neither prompts nor rounds: they are stages and nothing else.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import statistics
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +27,7 @@ from arena.core.prompts import Prompt
 from arena.core.ratings import Tally
 from arena.core.votes import Stage, Verdict, stages
 from arena.store import rows
-from arena.store.contestants import LedgerContestants
+from arena.store.imports import LedgerImports
 
 UNRATED_FLAGS = frozenset({"named"})
 """Flags that keep a judged round out of the rating by default.
@@ -98,7 +100,7 @@ class Judged:
     """Whether a contestant met itself: a control of the voter, no comparison."""
 
 
-class LedgerCounts(LedgerContestants):
+class LedgerCounts(LedgerImports):
     """The counting part of the ledger."""
 
     def verdicts(
@@ -131,11 +133,12 @@ class LedgerCounts(LedgerContestants):
         voter: str = "me",
         without: Collection[str] = UNRATED_FLAGS,
     ) -> list[Stage]:
-        """What ratings are fitted from: the stages of `verdicts`, with the lengths of the answers."""
+        """What ratings are fitted from: the stages of `verdicts` with the lengths of the answers, and imported battles."""
         found = self.verdicts(tag=tag, language=language, since=since, voter=voter, without=without)
-        return [
+        played = [
             stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id, judged.chars)
         ]
+        return played + self.imported_stages(tag=tag, voter=voter, language=language, since=since)
 
     def tallies(self) -> dict[str, Tally]:
         """Medians over the clean runs of every contestant that has one, by fingerprint, sealed rounds left out.
@@ -192,6 +195,9 @@ class LedgerCounts(LedgerContestants):
         narrowed = {"tag": tag, "voter": voter, "language": language, "since": since}
         with self._connection.reading():
             found, led = self._connection.rows(_JUDGED, **narrowed), self.merges()
+            foreign = self.imported_seats(**narrowed)
+        if foreign:
+            found = sorted([*found, *foreign], key=lambda row: row["cast_at"])
         newest: dict[tuple[str, str, tuple[str, ...]], Judged] = {}
         for _, group in groupby(found, key=lambda row: row["id"]):
             seats = list(group)
@@ -206,7 +212,7 @@ class LedgerCounts(LedgerContestants):
         return list(newest.values())
 
 
-def _judged_of(seats: Sequence[sqlite3.Row], led: Mapping[str, str]) -> Judged:
+def _judged_of(seats: Sequence[rows.Row], led: Mapping[str, str]) -> Judged:
     """A judged round of its rows, one for each seat that answered."""
     first, seated = seats[0], [row["contestant"] for row in seats]
     return Judged(

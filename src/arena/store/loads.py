@@ -8,13 +8,13 @@ from arena.core.loads import Load
 from arena.core.models import ModelRef
 from arena.core.text import storable
 from arena.store import rows
-from arena.store.sights import LedgerSights
+from arena.store.exports import LedgerExports
 
 _NEWEST_FIRST = "SELECT * FROM loads ORDER BY at DESC, id DESC LIMIT :limit"
 _FIRST_SEALED = "SELECT min(created_at) AS at FROM rounds WHERE state IN ('planned', 'generating', 'ready')"
 
 
-class LedgerLoads(LedgerSights):
+class LedgerLoads(LedgerExports):
     """The part of the ledger that keeps what models took when they were loaded."""
 
     def note_load(self, load: Load) -> None:

@@ -61,6 +61,12 @@ def m006_sessions(db: Database) -> None:
     db.executescript(schema.SESSIONS)
 
 
+@ARENA()
+def m007_exchange(db: Database) -> None:
+    """Votes from files: battles of public arenas, and rounds of other databases of arena."""
+    db.executescript(schema.EXCHANGE)
+
+
 def apply(conn: sqlite3.Connection) -> None:
     """Run the steps that are missing, all in the open transaction, which must hold the write lock."""
     # Plugins of sqlite-utils may add functions to a connection; nothing of them belongs here.

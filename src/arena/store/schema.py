@@ -11,7 +11,7 @@ from __future__ import annotations
 
 SET = "arena"
 """The name of this schema among the migrations of a file."""
-STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants", "m005_loads", "m006_sessions")
+STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants", "m005_loads", "m006_sessions", "m007_exchange")
 """Every step, in order. Their number is the file's `user_version`."""
 APPLICATION_ID = 0x6172656E
 """`aren`, in the header of the file: `file arena.db` can tell what it is."""
@@ -296,4 +296,72 @@ CREATE TABLE choices (
     retracted_at TEXT
 ) STRICT;
 CREATE UNIQUE INDEX choices_standing ON choices(round, voter) WHERE retracted_at IS NULL;
+"""
+
+# What came from files. Imported votes are no rounds of this database: they have no answers, and nothing of them is
+# sealed. `import_rounds` are rounds of other databases of arena, counted by the same rules as those played here.
+# `import_battles` are bare pairs with a winner, by the million; `key` says which battle it is, `n` how many equal ones.
+# `import_tallies` is what the leaderboard reads of them, and can be made anew from them at any time.
+EXCHANGE = """
+CREATE TABLE imports (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    voter TEXT NOT NULL,
+    source TEXT NOT NULL,
+    imported_at TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE import_contestants (
+    import INTEGER NOT NULL REFERENCES imports(id),
+    id INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    name TEXT NOT NULL,
+    quantization TEXT NOT NULL,
+    PRIMARY KEY (import, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE import_rounds (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    import INTEGER NOT NULL REFERENCES imports(id),
+    round TEXT NOT NULL,
+    judge TEXT NOT NULL,
+    seats TEXT NOT NULL,
+    chars TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ranking TEXT NOT NULL,
+    blind INTEGER NOT NULL,
+    flags TEXT NOT NULL,
+    prompt TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    language TEXT NOT NULL,
+    cast_at TEXT NOT NULL,
+    decided_ms INTEGER,
+    UNIQUE (round, judge)
+) STRICT;
+
+CREATE TABLE import_battles (
+    key BLOB NOT NULL,
+    import INTEGER NOT NULL REFERENCES imports(id),
+    a INTEGER NOT NULL,
+    b INTEGER NOT NULL,
+    winner TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    blind INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    language TEXT NOT NULL,
+    cast_at TEXT NOT NULL,
+    PRIMARY KEY (key, import)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE import_tallies (
+    import INTEGER NOT NULL REFERENCES imports(id),
+    a INTEGER NOT NULL,
+    b INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    language TEXT NOT NULL,
+    a_won INTEGER NOT NULL,
+    b_won INTEGER NOT NULL,
+    ties INTEGER NOT NULL,
+    both_bad INTEGER NOT NULL,
+    PRIMARY KEY (import, a, b, tags, language)
+) STRICT, WITHOUT ROWID;
 """

@@ -1,0 +1,59 @@
+"""Files that commands write: complete or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from arena.core.errors import ArenaError
+from arena.core.text import clean_line
+
+STANDARD = "-"
+"""What stands for stdin and stdout."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Put a text into a file at once, or on stdout. Raises ArenaError."""
+    with writing(path) as out:
+        out.write(text)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[TextIO]:
+    """UTF-8 text that takes its place when it is complete: until then the file is as it was. `-` is stdout.
+
+    Raises ArenaError when it can't be written.
+    """
+    if str(path) == STANDARD:
+        out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
+        try:
+            yield out
+            out.flush()
+        finally:
+            out.detach()
+        return
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
+    in_place = target.exists() and not target.is_file()  # a pipe is written, not replaced
+    try:
+        with (target if in_place else draft).open("w" if in_place else "x", encoding="utf-8", newline="") as out:
+            yield out
+            if not in_place:
+                out.flush()
+                os.fsync(out.fileno())
+        if not in_place:
+            draft.replace(target)
+    except OSError as fault:
+        raise ArenaError(f"{clean_line(str(path))} can't be written: {why(fault)}.", "Name another file.") from fault
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def why(fault: OSError | ValueError) -> str:
+    """What the system says of a file, in a few words."""
+    return getattr(fault, "strerror", None) or type(fault).__name__

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arena.cli import html
+from arena.cli.boards import board_grid
 from arena.cli.commands import main_group
 from arena.cli.html import _scale
-from arena.cli.reports import board_grid
 from arena.core.ratings import Board, Status
 from arena.core.votes import Stage
 from arena.ratings.board import compute_board

@@ -133,7 +133,7 @@ class LedgerCounts(LedgerImports):
         voter: str = "me",
         without: Collection[str] = UNRATED_FLAGS,
     ) -> list[Stage]:
-        """What ratings are fitted from: the stages of `verdicts` with the lengths of the answers, and imported battles."""
+        """What ratings are fitted from: the stages of `verdicts`, with the lengths of answers, and imported battles."""
         found = self.verdicts(tag=tag, language=language, since=since, voter=voter, without=without)
         played = [
             stage for judged in found for stage in stages(judged.verdict, judged.keys, judged.round_id, judged.chars)

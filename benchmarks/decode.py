@@ -287,7 +287,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         made = [write(Path(folder, f"random-{size}m.gguf"), SHAPES[size]) for size in asked.random]
         for path in [*asked.files, *made] or sorted(DONOR.parent.glob("*.gguf"), key=lambda each: each.stat().st_size):
-            usual = WILD if path.parent == DONOR.parent else Sampling(context=CONTEXT)
+            usual = WILD if path.resolve().parent == DONOR.resolve().parent else Sampling(context=CONTEXT)
             sampling = replace(usual, max_tokens=asked.tokens)
             arena, turns = asyncio.run(measure(path, asked.rounds, asked.prompt // 4, sampling))
             ratios = [compared(turns["arena"], turns[other], figure) for figure in Rates._fields for other in others]

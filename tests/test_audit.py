@@ -126,9 +126,11 @@ COMMANDS = {
     "fit": [["--check"], ["--check", "--json"]],
     "models": [["--merges"]],
     "prompts": [[]],
+    "export": [[], ["--all"], ["--format", "csv", "--all"]],
     "explain": [[]],
 }  # fmt: skip
 HARMLESS = {
+    "import": "it reads a file that the user names, and no round",
     "pull": "it fetches one model by name and reads no round",
     "bench": "it plays models that the user names, and stores nothing",
     "simulate": "it replays the votes of the board, which is audited",

@@ -41,8 +41,7 @@ SELECT votes.id, votes.round, votes.kind, votes.ranking, votes.voter, votes.cast
     prompts.title, prompts.text, prompts.system, prompts.tags, prompts.language, seats_revealed.seat,
     seats_revealed.fingerprint, seats_revealed.quantization, coalesce(answers.out_chars, 0) AS out_chars,
     answers.outcome IN ('answered', 'truncated') AND NOT (answers.cold OR answers.contended OR answers.cached) AS clean,
-    answers.decode_tps, answers.chars_per_s, answers.ttft_ms,
-    (SELECT count(*) FROM seats WHERE seats.round = votes.round) AS dealt
+    answers.decode_tps, answers.chars_per_s, answers.ttft_ms
 FROM votes
 JOIN rounds ON rounds.id = votes.round
 JOIN prompts ON prompts.sha256 = rounds.prompt
@@ -68,8 +67,8 @@ class LedgerExports(LedgerSights):
             found, names = self._connection.rows(_VOTES), distinct_names(self._known().values())
         for _, group in groupby(found, key=lambda row: row["id"]):
             seats = list(group)
-            if len(seats) < seats[0]["dealt"]:
-                continue  # what broke off lost no argument
+            if len(seats) < 2:
+                continue
             counts = (seats[0]["voter"], seats[0]["round"]) in rated
             if counts or unrated:
                 for row in _pairs(seats, names, rated=counts):
@@ -77,7 +76,9 @@ class LedgerExports(LedgerSights):
 
 
 def _pairs(seats: Sequence[sqlite3.Row], names: dict[str, str], *, rated: bool) -> Iterator[dict[str, Any]]:
-    first, verdict, prompt = seats[0], rows.verdict_of(seats[0]), rows.prompt_of(seats[0])
+    first, prompt = seats[0], rows.prompt_of(seats[0])
+    # What broke off lost no argument: the vote is one among those that answered.
+    verdict = rows.verdict_of(first).among([seat["seat"] for seat in seats])
     seated = [
         ForeignSeat(seat["fingerprint"], names[seat["fingerprint"]], seat["quantization"], seat["out_chars"])
         for seat in seats

@@ -21,6 +21,7 @@ _APP = "arena"
 _LEAST = {"max_tokens": 1, "context": 16}
 _MOST = 2**31 - 1
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_SWITCHES = ("discover", "slow_link")
 _ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
 _OWN_ENDPOINTS = ("demo", "gguf")
 _DAY_S = 86_400
@@ -45,6 +46,8 @@ class Settings:
     pace: Pace = Pace.EVEN
     schedule: Schedule = Schedule.AUTO
     theme: str = "arena-dark"
+    slow_link: bool = False
+    """Whether the terminal is at the end of a slow line: fewer frames, no animation."""
     discover: bool = True
     """Whether servers are looked for on their usual loopback ports."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -75,7 +78,7 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
-    for name in ("pace", "schedule", "seats", "theme", "db", "discover"):
+    for name in ("pace", "schedule", "seats", "theme", "db", "discover", "slow_link"):
         if value := environ.get(f"ARENA_{name.upper()}"):
             settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
@@ -85,7 +88,7 @@ def _from_text(name: str, value: str) -> str | int | bool:
     """The value of an environment variable, as a config file would have it."""
     if name == "seats" and value.isascii() and value.isdecimal():
         return int(value)
-    if name == "discover" and value.lower() in _WORDS:
+    if name in _SWITCHES and value.lower() in _WORDS:
         return _WORDS[value.lower()]
     return value
 
@@ -132,9 +135,9 @@ def _converted(key: str, value: Any, where: str) -> Any:  # noqa: ANN401
         if type(value) is not int or value not in (2, 3):
             raise UsageError(f"{where}: seats can't be {value!r}.", "A round has 2 or 3.")
         return value
-    if key == "discover":
+    if key in _SWITCHES:
         if not isinstance(value, bool):
-            raise UsageError(f"{where}: discover can't be {value!r}.", "It is true or false.")
+            raise UsageError(f"{where}: {key} can't be {value!r}.", "It is true or false.")
         return value
     if key == "gguf_folders":
         if not (isinstance(value, list) and all(isinstance(folder, str) for folder in value)):

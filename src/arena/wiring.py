@@ -72,8 +72,8 @@ class Arena:
         self._desk = Desk(settings.db)
         self._playing = asyncio.Lock()
         """Two rounds at once would spoil each other's clocks."""
-        self._sealed: dict[str, tuple[Round, tuple[ModelInfo, ...]]] = {}
-        self._words: dict[str, NamingWords] = {}
+        self._dropped = False
+        self._sealed, self._words = dict[str, tuple[Round, tuple[ModelInfo, ...]]](), dict[str, NamingWords]()
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(
@@ -201,7 +201,8 @@ class Arena:
                 answers = await play.run()
             state, flags = verdict_on(answers, words)
         finally:
-            kept.append(self._desk.do(lambda ledger: ledger.close_round(sealed.id, state, flags)))
+            if not self._dropped:
+                kept.append(self._desk.do(lambda ledger: ledger.close_round(sealed.id, state, flags)))
         for saved in kept:
             await asyncio.wrap_future(saved)
         return Played(state, answers)
@@ -338,8 +339,12 @@ class Arena:
         with suppress(RuntimeError):  # the watch and the desk close when the program ends
             self.watch.measure(info, contestant, facts).add_done_callback(keep)
 
-    def close(self) -> None:
-        """Call off what is being played, end every worker, close the database. May be called twice."""
+    def close(self, *, dropped: bool = False) -> None:
+        """Call off what is being played, end every worker, close the database. May be called twice.
+
+        `dropped`: nobody wants that, so the next start finds the round in work and says so.
+        """
+        self._dropped |= dropped
         self._room.close(self.lineup.close)
         self._desk.close()
         self.watch.close()

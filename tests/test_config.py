@@ -68,3 +68,13 @@ def test_a_wrong_environment_variable_is_named():
         load(environ={"ARENA_SEATS": "many"})
     with pytest.raises(UsageError, match="ARENA_SEATS"):
         load(environ={"ARENA_SEATS": "²"})
+
+
+def test_a_slow_line_can_be_said_in_the_file_and_in_the_environment(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("slow_link = true\n", "utf-8")
+    assert load(path, environ={}).slow_link
+    assert not load(path, environ={"ARENA_SLOW_LINK": "0"}).slow_link
+    assert not load(environ={}).slow_link
+    with pytest.raises(UsageError, match="ARENA_SLOW_LINK"):
+        load(environ={"ARENA_SLOW_LINK": "a bit"})

@@ -22,6 +22,7 @@ _LEAST = {"max_tokens": 1, "context": 16}
 _MOST = 2**31 - 1
 _FROM_TO = {"controls": (0.0, 0.5), "reveal_after_s": (0.0, 60.0)}
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+_SWITCHES = ("discover", "slow_link")
 _ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
 _OWN_ENDPOINTS = ("demo", "gguf")
 _DAY_S = 86_400
@@ -50,6 +51,8 @@ class Settings:
     """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
     reveal_after_s: float = 1.5
     """How long a vote can be taken back on the screen before its names come out; 0: not at all."""
+    slow_link: bool = False
+    """Whether the terminal is at the end of a slow line: fewer frames, no animation."""
     discover: bool = True
     """Whether servers are looked for on their usual loopback ports."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -80,7 +83,7 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
-    for name in ("pace", "schedule", "seats", "theme", "db", "discover"):
+    for name in ("pace", "schedule", "seats", "theme", "db", "discover", "slow_link"):
         if value := environ.get(f"ARENA_{name.upper()}"):
             settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
@@ -90,7 +93,7 @@ def _from_text(name: str, value: str) -> str | int | bool:
     """The value of an environment variable, as a config file would have it."""
     if name == "seats" and value.isascii() and value.isdecimal():
         return int(value)
-    if name == "discover" and value.lower() in _WORDS:
+    if name in _SWITCHES and value.lower() in _WORDS:
         return _WORDS[value.lower()]
     return value
 
@@ -186,7 +189,7 @@ _CONVERTERS: dict[str, Callable[[str, Any, str], Any]] = {
     **dict.fromkeys(_FROM_TO, _number),
     **dict.fromkeys(("db", "prompts_folder", "cache_folder"), _path),
     "seats": _seats,
-    "discover": _switch,
+    **dict.fromkeys(_SWITCHES, _switch),
     "gguf_folders": _folders,
 }
 

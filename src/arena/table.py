@@ -65,6 +65,8 @@ class Table:
         self._playing = asyncio.Lock()
         """Two rounds at once would spoil each other's clocks."""
         self._hands: dict[str, Hand] = {}
+        self.dropped = False
+        """Whether nobody called off what is called off now: then the next start finds the round in work, and says so."""
 
     @property
     def busy(self) -> bool:
@@ -200,7 +202,7 @@ class Table:
         finally:
             if queued and not over:
                 kept.append(self._desk.do(lambda ledger: ledger.put_back(key)))
-            else:
+            elif over or not self.dropped:
                 kept.append(self._desk.do(lambda ledger: ledger.close_round(key, state, flags)))
         for saved in kept:
             await asyncio.wrap_future(saved)

@@ -252,8 +252,12 @@ class Arena:
         with suppress(RuntimeError):  # the watch and the desk close when the program ends
             self.watch.measure(info, contestant, facts).add_done_callback(keep)
 
-    def close(self) -> None:
-        """Call off what is being played, end every worker, close the database. May be called twice."""
+    def close(self, *, dropped: bool = False) -> None:
+        """Call off what is being played, end every worker, close the database. May be called twice.
+
+        `dropped`: nobody wants that, so the next start finds the round in work and says so.
+        """
+        self.table.dropped |= dropped
         self._room.close(self.lineup.close)
         self._desk.close()
         self.watch.close()

@@ -6,6 +6,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -39,7 +41,8 @@ def opened(db: Path | None, config: Path | None) -> Iterator[Arena]:
     from arena.wiring import Arena  # noqa: PLC0415
 
     given = click.get_current_context().find_root().params
-    arena = Arena(load(config or given.get("config"), db or given.get("db")))
+    settings = load(config or given.get("config"), db or given.get("db"))
+    arena = Arena(replace(settings, slow_link=settings.slow_link or bool(given.get("slow_link"))))
     try:
         yield arena
     finally:
@@ -59,9 +62,12 @@ def print_json(value: object) -> None:
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="arena")
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="A contestant; give two or more.")
+@click.option("--slow-link", is_flag=True, help="For a slow line: fewer frames, no animation.  [ARENA_SLOW_LINK]")
 @places
 @click.pass_context
-def main_group(context: click.Context, models: tuple[str, ...], db: Path | None, config: Path | None) -> None:
+def main_group(
+    context: click.Context, /, models: tuple[str, ...], db: Path | None, config: Path | None, **_: object
+) -> None:
     """Blind side-by-side comparison of local language models in the terminal.
 
     Without a command: the terminal UI. With nothing configured it plays with three embedded demo models.
@@ -81,8 +87,13 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
 
         contestants(arena, models)  # a name that is off is said here, not inside the screen
     from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
+    from arena.tui.leaving import leaves_when_told  # noqa: PLC0415
 
-    ArenaApp(arena, models, judge=judge).run()
+    with leaves_when_told(partial(arena.close, dropped=True)):
+        app = ArenaApp(arena, models, judge=judge)
+        app.run()
+    if app.return_code:
+        sys.exit(app.return_code)
 
 
 @main_group.command()

@@ -47,7 +47,13 @@ def _program(_: Arena) -> Iterator[Finding]:
 def _terminal(_: Arena) -> Iterator[Finding]:
     term = os.environ.get("TERM", "")
     encoding = (sys.__stderr__.encoding if sys.__stderr__ else "") or "none"
-    yield Finding(good=term != "dumb", text=f"terminal {term or 'none'}, {encoding}")
+    from arena.tui.terminal import counts_otherwise  # noqa: PLC0415 - Textual, which no other check needs
+    from arena.tui.wire.check import why_stock  # noqa: PLC0415
+
+    about = ", in a multiplexer: emoji are drawn plainly" if counts_otherwise() else ""
+    yield Finding(good=term != "dumb", text=f"terminal {term or 'none'}, {encoding}{about}")
+    if stock := why_stock():
+        yield Finding(good=sys.platform == "win32", text=stock)
     if encoding.lower().replace("-", "") != "utf8":
         yield Finding(good=False, text="The terminal does not write UTF-8. Start with PYTHONIOENCODING=utf-8 arena.")
 

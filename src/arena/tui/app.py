@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segments
-from rich.traceback import Traceback
-from textual.app import App
 from textual.binding import Binding, BindingType
 
 from arena.tui.commands import ArenaCommands
 from arena.tui.last_mile import LastMile
+from arena.tui.no_color import NoColor
 from arena.tui.screens.board import BoardScreen
 from arena.tui.screens.help import HelpScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.round import RoundScreen
 from arena.tui.theme import THEMES
+from arena.tui.wire.wired_app import WiredApp
 from arena.wiring import Arena
 
 
-class ArenaApp(App[None]):
+class ArenaApp(WiredApp):
     """arena in the terminal."""
 
     TITLE = "arena"
@@ -31,17 +31,21 @@ class ArenaApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "leave", "Quit", show=False, priority=True),
         Binding("f1", "help", "Help", show=False),
+        Binding("ctrl+l", "repaint", "Repaint", show=False),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False),
     ]
 
     def __init__(self, arena: Arena, models: Sequence[str] = (), *, judge: bool = False) -> None:
         """`models`: contestants by name, else the demo ones; `judge`: begin with the rounds that wait for a vote."""
-        super().__init__()
+        super().__init__(slow_link=arena.settings.slow_link)
         self._arena = arena
         self._names = tuple(models)
         self._judge = judge
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = arena.settings.theme if arena.settings.theme in self.available_themes else THEMES[0].name
+        if self.no_color:
+            self._filters.append(NoColor())
         self._filters.append(LastMile())
 
     async def on_mount(self) -> None:
@@ -55,6 +59,8 @@ class ArenaApp(App[None]):
 
     def _fatal_error(self) -> None:
         """Say what went wrong without Textual's table of local variables: it would open the envelope."""
+        from rich.traceback import Traceback  # noqa: PLC0415 - 30 ms of the start
+
         report = Traceback(show_locals=False, width=None)
         self._exit_renderables.append(Segments(self.console.render(report, self.console.options)))
         self._close_messages_no_wait()

@@ -18,6 +18,9 @@ _COMMANDS = (
     ("New prompt", "Start a new round", "screen.ask_again"),
     ("Help", "What the keys do", "app.help"),
     ("Theme", "Change the colours", "app.change_theme"),
+    ("Slow line", "Fewer frames and no animation, or back", "app.slow_link"),
+    ("Repaint", "Draw everything again, when something else wrote on the screen", "app.repaint"),
+    ("Suspend", "Back to the shell; fg returns", "app.suspend_process"),
     ("Quit", "Leave arena; everything is saved", "app.leave"),
 )
 

@@ -18,6 +18,11 @@ _BAD = re.compile(
 )
 
 
+def harmless(text: str) -> str:
+    """The text without C0, C1, bidi controls, tags and surrogates. The one place that knows what they are."""
+    return _BAD.sub("", text)
+
+
 class LastMile(LineFilter):
     """Removes C0, C1, bidi controls, tags and surrogates from every segment, and links from every style."""
 
@@ -31,4 +36,4 @@ class LastMile(LineFilter):
         linked = style is not None and style.link
         if not linked and not _BAD.search(text):
             return segment
-        return Segment(_BAD.sub("", text), style.update_link(None) if style and linked else style, control)
+        return Segment(harmless(text), style.update_link(None) if style and linked else style, control)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from arena.core.errors import ArenaError
+
+_COLOR_SYSTEMS = ("auto", "standard", "256", "truecolor", "windows")
 
 
 def _is_terminal(stream: TextIO | None) -> bool:
@@ -25,7 +28,47 @@ def check_terminal() -> None:
     encoding = (sys.__stderr__.encoding if sys.__stderr__ else "") or ""
     if encoding.lower().replace("-", "") != "utf8":
         raise ArenaError(f"This terminal writes {encoding}, not UTF-8.", "Start with PYTHONIOENCODING=utf-8 arena.")
+    if os.environ.get("TEXTUAL_COLOR_SYSTEM", "auto").lower() not in _COLOR_SYSTEMS:
+        del os.environ["TEXTUAL_COLOR_SYSTEM"]  # Textual would end with a traceback
     # With the kitty key protocol Textual loses what a Korean input method commits.
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
     if os.environ.get("NO_COLOR") == "":
         del os.environ["NO_COLOR"]  # no-color.org: only a value that is not empty counts
+    os.environ.setdefault("TEXTUAL_FPS", "30")  # more is never sent
+
+
+def counts_otherwise() -> bool:
+    """Whether a multiplexer stands between, which counts the cells of some emoji in its own way."""
+    if os.environ.get("TMUX") or os.environ.get("STY") or os.environ.get("TERM", "").startswith(("screen", "tmux")):
+        return True
+    return _runs_in("mosh-server")
+
+
+def erases_in_color() -> bool:
+    """Whether erased cells take the colour of the background: `bce` of terminfo. tmux does so, and does not say so."""
+    if os.environ.get("TMUX"):
+        return True
+    try:
+        import curses  # noqa: PLC0415 - some builds of Python have none
+    except ImportError:
+        return False
+    try:
+        curses.setupterm(fd=0)
+    except curses.error:
+        return False
+    return curses.tigetflag("bce") == 1
+
+
+def _runs_in(program: str) -> bool:
+    """Whether a program of that name has started this one, or one of those that did. Only Linux can tell."""
+    pid = os.getppid()
+    while pid > 1:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+        except OSError:
+            return False
+        name, _, rest = stat.partition("(")[2].rpartition(")")
+        if name == program:
+            return True
+        pid = int(rest.split()[1])
+    return False

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 from arena.core.errors import ArenaError
 from arena.core.text import clean_line
+from arena.tui.wire.wired_app import FRAME_S, WiredApp
 from arena.wiring import Arena
 
 
@@ -24,6 +25,16 @@ class ArenaScreen(Screen[None]):
         """A screen on this arena."""
         super().__init__()
         self.arena = arena
+
+    @property
+    def slow_link(self) -> bool:
+        """Whether the terminal is at the end of a slow line: what can wait is drawn when something else is."""
+        return isinstance(self.app, WiredApp) and self.app.slow_link
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds between two frames of a stream."""
+        return self.app.frame_s if isinstance(self.app, WiredApp) else FRAME_S
 
     def complain(self, fault: object) -> None:
         """Show a fault as a sentence with its hint."""

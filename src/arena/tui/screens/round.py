@@ -69,7 +69,7 @@ class RoundScreen(TableScreen):
     def on_mount(self) -> None:
         """Start the timers and fill the side."""
         self.set_interval(FRAME_S, self._frame)
-        self.set_interval(PANEL_S, self._refresh_hardware)
+        self.set_interval(PANEL_S, self._watch_hardware)
         self.enter(Phase.ASKING)
         self._refresh_hardware()
         self.refresh_board()
@@ -287,6 +287,11 @@ class RoundScreen(TableScreen):
             self._draw_phase()
             if self.phase is Phase.REVEALED and not self.has_class("-wide"):
                 self.query_one(ProgressLine).add(panel.moved)
+
+    def _watch_hardware(self) -> None:
+        """Keep the panel live; on a slow line it stands still until something else is drawn."""
+        if not self.slow_link:
+            self._refresh_hardware()
 
     def _refresh_hardware(self) -> None:
         self._seal_hardware()

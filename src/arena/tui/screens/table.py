@@ -115,7 +115,8 @@ class TableScreen(ArenaScreen):
         if live.pacer.generated is not was_generated:
             self.refresh_bindings()
         # Long lists and tables are slow to lay out: painting never takes more than a fifth of the time.
-        self._next_frame_ns = began_ns + REST * (time.monotonic_ns() - began_ns)
+        rest_ns = max(REST * (time.monotonic_ns() - began_ns), int(self.frame_s * 0.9e9))
+        self._next_frame_ns = began_ns + rest_ns
         if ended and live.ended:
             self._finish(live)
 

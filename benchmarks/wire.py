@@ -1,0 +1,177 @@
+"""What the screen costs on the wire, and how soon it answers: arena's writer against Textual's own output, in one run.
+
+    python benchmarks/wire.py [stream] [slow] [start]
+
+Every program runs in a real pty of 160 x 45 that answers as a terminal does. Only ratios within one run mean something:
+the absolute figures are those of this machine at this moment.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from pty_stage import APP, Line, Terminal  # noqa: E402 - it lives with the tests
+
+TOKENS, RATE, SEATS = 500, 200, 3
+"""The script sleeps 1 / RATE after each token; what comes of it is printed."""
+QUIET_S = 1.0
+"""A stream that is silent for so long has ended."""
+WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "arena": ([], {}),
+    "arena, slow link": ([], {"ARENA_SLOW_LINK": "1"}),
+    "Textual's own": (["--stock"], {}),
+}
+BARE = """
+from textual.app import App
+from textual.widgets import Static
+class Bare(App):
+    def compose(self):
+        yield Static("bare")
+Bare().run()
+"""
+LIVE = {"ARENA_PACE": "live", "ARENA_SCHEDULE": "together", "ARENA_DISCOVER": "false"}
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def played(folder: str, options: list[str], env: dict[str, str], line: Line | None = None) -> Terminal:
+    """The scripted program: three contestants stream TOKENS tokens, at RATE a second at most."""
+    home = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
+    told = {"TEST_TOKENS": str(TOKENS), "TEST_RATE": str(RATE)}
+    return Terminal([sys.executable, APP, folder, "stream", *options], env={**LIVE, **home, **told, **env}, line=line)
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text("utf-8")
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def stream(options: list[str], env: dict[str, str]) -> dict[str, float]:
+    """Bytes a token, share of a core and frames a second while three panes stream."""
+    with tempfile.TemporaryDirectory() as folder, played(folder, options, env) as terminal:
+        terminal.until(lambda: "zephyr" in terminal.text)
+        terminal.settle()
+        first, cpu, begun = terminal.written, cpu_s(terminal.process.pid), time.monotonic()
+        terminal.watched = False
+        terminal.send("why?\r")
+        terminal.until(lambda: terminal.written > first + 20_000)
+        terminal.settle(QUIET_S)
+        took, used = time.monotonic() - begun - QUIET_S, cpu_s(terminal.process.pid) - cpu
+        return {
+            "first paint, bytes": first,
+            "bytes/token": (terminal.written - first) / (TOKENS * SEATS),
+            "CPU s/1000 tokens": used / (TOKENS * SEATS) * 1000,
+            "% of a core": 100 * used / took,
+            "tokens/s a pane": TOKENS / took,
+            "RSS MiB": rss_mib(terminal.process.pid),
+        }
+
+
+def slow(options: list[str], env: dict[str, str]) -> dict[str, float]:
+    """Key to reaction at 20 KB/s and 100 ms there and back, while three panes stream."""
+    reactions: list[float] = []
+    line = Line(bytes_a_second=20_000, one_way_s=0.05)
+    said = {"TEST_TOKENS": "6000", "TEST_RATE": "40", **env}
+    with tempfile.TemporaryDirectory() as folder, played(folder, options, said, line) as terminal:
+        until(terminal, lambda: "zephyr" in terminal.text)
+        terminal.send("why?\r")
+        until(terminal, lambda: terminal.text.count("scheduler") > 2)
+        for key in ("?", "\x1b") * 4:
+            pause = time.monotonic() + 1.5
+            while time.monotonic() < pause:
+                terminal.pump(0.005)
+            pressed = time.monotonic()
+            terminal.send(key)
+            wanted = key == "?"
+            until(terminal, lambda wanted=wanted: ("go to an answer" in terminal.text) is wanted)
+            reactions.append(time.monotonic() - pressed)
+            if reactions[-1] > 20:
+                break  # it only gets worse
+    return {"median s": statistics.median(reactions), "worst s": max(reactions), "keys": len(reactions)}
+
+
+def until(terminal: Terminal, what: Callable[[], bool]) -> None:
+    """Wait for a reaction, a minute at most. It is looked for only where something came: looking takes time, too."""
+    end, seen = time.monotonic() + 60, -1
+    while time.monotonic() < end:
+        terminal.pump(0.005)
+        if len(terminal.raw) != seen:
+            seen = len(terminal.raw)
+            if what():
+                return
+
+
+def start(command: list[str], sign: str) -> tuple[float, float, float]:
+    """Seconds from exec to the first frame with `sign` on it, CPU seconds, MiB of memory at that moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), folder)
+        begun = time.monotonic()
+        with Terminal(command, env={**home, "ARENA_DISCOVER": "false"}) as terminal:
+            while sign.encode() not in terminal.raw:
+                terminal.pump(0.002)
+            took = time.monotonic() - begun
+            pid = terminal.process.pid
+            return took, cpu_s(pid), rss_mib(pid)
+
+
+def starts(repeats: int = 7) -> None:
+    """Arena against a bare Textual app, in turn; the best of each, which is what the machine can do."""
+    commands = {
+        "a bare Textual app": ([sys.executable, "-c", BARE], "bare"),
+        "arena": ([sys.executable, "-m", "arena"], "Reveal"),
+    }
+    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
+    for _ in range(repeats):
+        for name, (command, sign) in commands.items():
+            runs[name].append(start(command, sign))
+    best = {name: [min(column) for column in zip(*values, strict=True)] for name, values in runs.items()}
+    for name, (wall, cpu, rss) in best.items():
+        print(f"  {name:<20} first frame {wall:5.2f} s   CPU {cpu:5.2f} s   RSS {rss:5.1f} MiB")
+    bare, ours = best.values()
+    print(f"  arena / bare: wall {ours[0] / bare[0]:.2f}, CPU {ours[1] / bare[1]:.2f}")
+
+
+def table(measure: Callable[[list[str], dict[str, str]], dict[str, float]]) -> None:
+    """One line for each way to write, and the ratio to Textual's own."""
+    found = {name: measure(*way) for name, way in WAYS.items()}
+    stock = found["Textual's own"]
+    for name, figures in found.items():
+        told = "   ".join(f"{what} {figure:8.2f}" for what, figure in figures.items())
+        ratio = {what: figure / stock[what] for what, figure in figures.items() if stock[what]}
+        print(
+            f"  {name:<18} {told}\n  {'':<18} " + "   ".join(f"{what} x{value:7.3f}" for what, value in ratio.items())
+        )
+
+
+def main(wanted: Iterable[str]) -> None:
+    """Run the parts that were asked for, all of them by default."""
+    parts = tuple(wanted) or ("stream", "slow", "start")
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    if "stream" in parts:
+        print(f"{SEATS} panes, {TOKENS} tokens each, 160 x 45:")
+        table(stream)
+    if "slow" in parts:
+        print("20 KB/s and 100 ms there and back, 3 panes at 40 tokens/s, key to reaction:")
+        table(slow)
+    if "start" in parts:
+        print("exec to first frame:")
+        starts()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

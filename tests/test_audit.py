@@ -32,6 +32,7 @@ from arena.engine.deal import deal_further
 from arena.store.ledger import SqliteLedger
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
+from arena.tui.screens.round import SIDE_FROM
 from arena.wiring import Arena
 from stage import CAST, ENDPOINT, NAMES, screen_text, until
 from test_blindness import told_by
@@ -196,6 +197,8 @@ async def walk(path: Path, size: tuple[int, int]) -> dict[str, str]:
                 return f"{looks[name]} {app.title} {app.sub_title}"
 
             await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.ASKING)
+            if size[0] >= SIDE_FROM:  # the first reading of the machine comes when it comes
+                await until(pilot, lambda: "FITS NOW" in screen_text(pilot))
             screen = app.screen
             for waiting in sorted(await asyncio.wrap_future(arena.waiting()), key=lambda found: found.view.id):
                 key = waiting.view.id

@@ -37,6 +37,16 @@ SETTINGS = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def defaults_as_before():
+    """A model that is loaded in this process changes a default of llama.cpp, and other tests ask for that."""
+    import llama_cpp.llama_cpp as api
+
+    before = api.llama_context_default_params
+    yield
+    api.llama_context_default_params = before
+
+
 @pytest.fixture(scope="module")
 def model():
     return Model(str(DEMO / "large.gguf"), 512)

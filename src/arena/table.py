@@ -66,7 +66,7 @@ class Table:
         """Two rounds at once would spoil each other's clocks."""
         self._hands: dict[str, Hand] = {}
         self.dropped = False
-        """Whether nobody called off what is called off now: then the next start finds the round in work, and says so."""
+        """Whether nobody wants what is called off now: the next start finds the round in work then, and says so."""
 
     @property
     def busy(self) -> bool:

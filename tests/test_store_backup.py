@@ -184,7 +184,9 @@ def test_the_commands_say_where_the_files_are(tmp_path: Path):
     whole = arena("doctor", "--repair", "--db", str(path))
     assert (whole.returncode, whole.stdout) == (0, f"The database {path} is whole.\n")
     spoil(path, pages_of(path, "answers")[2], b"\0")
-    assert "!!  The database is damaged" in arena("doctor", "--db", str(path)).stdout
+    told = arena("doctor", "--db", str(path))
+    assert told.returncode == 1
+    assert re.search(r"^!!  The database .*is damaged.*`arena doctor --repair`", told.stdout, re.MULTILINE)
     damaged = path.read_bytes()
     saved = arena("doctor", "--repair", "--db", str(path))
     assert saved.returncode == 0, saved.stderr

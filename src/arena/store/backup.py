@@ -63,6 +63,7 @@ def back_up(source: Path, target: Path) -> Path:
         raise _failed(target, error.strerror) from error
     finally:
         part.unlink(missing_ok=True)
+        Path(f"{part}-journal").unlink(missing_ok=True)
     return target
 
 

@@ -7,6 +7,7 @@ several, may hold the same file: readers see the last commit, writers take turns
 from __future__ import annotations
 
 import contextlib
+import glob
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -154,6 +155,9 @@ def _bring_up_to_date(conn: sqlite3.Connection, path: Path) -> None:
         return
     from arena.store import migrations  # noqa: PLC0415 - heavy, and only for a new file or a new version
 
+    # What a migration left that was killed while it copied: only one at a time holds the lock.
+    for part in path.parent.glob(f"{glob.escape(path.name)}.before-*.part*"):
+        part.unlink(missing_ok=True)
     copy = back_up(path, free_name(path, f"before-{missing[0].partition('_')[0]}")) if holds_data(conn) else None
     try:
         migrations.apply(conn)

@@ -5,6 +5,7 @@ Nothing is done to the damaged file but that it gets another name, and only when
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sqlite3
@@ -56,12 +57,13 @@ def repair(path: Path) -> Repaired | None:
     Raises ArenaError when another arena has it open, when it is of a newer arena or of another program, or when the new
     file can't be written; then all is as it was.
     """
+    name = f".{path.name}-repair-"
     try:
-        with (
-            _alone(path) as file,
-            tempfile.TemporaryDirectory(prefix=f".{path.name}-repair-", dir=path.parent) as scratch,
-        ):
-            return _repair(path, file, Path(scratch))
+        with _alone(path) as file:
+            for left in path.parent.glob(f"{glob.escape(name)}*"):  # of a repair that was killed
+                shutil.rmtree(left)
+            with tempfile.TemporaryDirectory(prefix=name, dir=path.parent) as scratch:
+                return _repair(path, file, Path(scratch))
     except OSError as error:
         raise ArenaError(
             f"The database {path} can't be repaired: {error.strerror or error}.",

@@ -132,6 +132,7 @@ HARMLESS = {
     "pull": "it fetches one model by name and reads no round",
     "bench": "it plays models that the user names, and stores nothing",
     "recommend": "it reads the board, which is audited, and the machine",
+    "backup": "it names a file",
     "doctor": "it counts votes and waiting rounds, and tries the engine",
 }
 

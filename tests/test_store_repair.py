@@ -18,7 +18,7 @@ from arena.store import schema
 from arena.store.ledger import SqliteLedger
 from arena.store.repair import DAMAGED, Repaired, repair
 from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, vote
-from test_store_migration import an_old_file
+from test_store_migration import PLAYERS, an_old_file, today
 
 PAGE = 4096
 ROUNDS = 150
@@ -254,6 +254,8 @@ def test_a_damaged_file_of_an_old_shape_goes_on_in_todays(tmp_path: Path):
     done = repaired(path)
     assert (done.rounds, done.votes) == (4, 4)
     assert done.stand_ins == {"prompts": 4}
+    with SqliteLedger(path) as ledger:  # the migration has run over what was saved
+        assert ledger.contestants().keys() >= {today(player).fingerprint for player in PLAYERS}
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long the test of sudden ends goes on."""
+    parser.addoption("--kills", type=int, default=60, help="so many processes are killed at random moments")
+
+
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
 _SETTINGS = (

@@ -131,11 +131,13 @@ COMMANDS = {
     "explain": [[]],
 }  # fmt: skip
 HARMLESS = {
+    "backup": "it copies the file, and prints the path",
     "import": "it reads a file that the user names, and no round",
     "pull": "it fetches one model by name and reads no round",
     "bench": "it plays models that the user names, and stores nothing",
     "simulate": "it replays the votes of the board, which is audited",
     "recommend": "it reads the board, which is audited, and the machine",
+    "backup": "it names a file",
     "doctor": "it counts votes and waiting rounds, and tries the engine",
 }
 

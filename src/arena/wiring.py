@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from arena.hardware.probe import MachineProbe
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine, SqliteLedger
+    from arena.store.repair import Repaired
 
 _PATIENCE_S = 5.0
 """How long the first verdict waits for the past loads. Another program may hold the database."""
@@ -251,6 +252,30 @@ class Arena:
 
         with suppress(RuntimeError):  # the watch and the desk close when the program ends
             self.watch.measure(info, contestant, facts).add_done_callback(keep)
+
+    # The file
+
+    def damage(self) -> Future[str]:
+        """What is wrong with the database, in SQLite's words; '' where it is whole. Reads all of it."""
+        return self._desk.do(lambda ledger: ledger.damage())
+
+    def back_up(self, target: Path | None = None) -> Path:
+        """Copy the database as it stands, to a name that is free; others may write to it. Raises ArenaError.
+
+        `target` None: beside it, with the day in the name. It is neither opened nor brought up to date for it.
+        """
+        from arena.store.backup import back_up_database  # noqa: PLC0415
+
+        return back_up_database(self.settings.db, target)
+
+    def repair(self) -> Repaired | None:
+        """Save what is readable of a damaged database; None: it is whole. Before anything else is done with it.
+
+        Raises ArenaError when it is in use, or not ours.
+        """
+        from arena.store.repair import repair  # noqa: PLC0415 - sqlite-utils
+
+        return repair(self.settings.db)
 
     def close(self, *, dropped: bool = False) -> None:
         """Call off what is being played, end every worker, close the database. May be called twice.

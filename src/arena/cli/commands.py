@@ -363,20 +363,6 @@ def explain(metric: str | None, model: str | None) -> None:
         click.echo("fit\n    Whether a model fits: `arena explain fit`, or `arena explain fit MODEL`.")
 
 
-@main_group.command()
-@places
-def doctor(db: Path | None, config: Path | None) -> None:
-    """What works here, what does not, and what to do about it."""
-    from arena.cli.doctor import examine  # noqa: PLC0415
-
-    with opened(db, config) as arena:
-        findings = examine(arena)
-    for finding in findings:
-        click.echo(f"{'ok ' if finding.good else '!! '} {finding.text}")
-    if not all(finding.good for finding in findings):
-        sys.exit(1)
-
-
 def main() -> NoReturn:
     """Entry point of the program `arena`."""
     for stream in (sys.stdout, sys.stderr):

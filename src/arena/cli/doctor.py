@@ -63,6 +63,9 @@ def _store(arena: Arena) -> Iterator[Finding]:
     votes = counted(arena.board().result().votes, "vote")
     waiting = counted(len(arena.waiting().result()), "round")
     yield Finding(good=True, text=f"database {arena.settings.db}: {votes}, {waiting} waiting")
+    if damage := arena.damage().result():
+        told = f"The database is damaged ({clean_line(damage, 120)}). `arena doctor --repair` saves what is readable."
+        yield Finding(good=False, text=told)
 
 
 def _packs(arena: Arena) -> Iterator[Finding]:

@@ -48,6 +48,10 @@ class SqliteLedger(LedgerDealing):
         """The database file."""
         return self._connection.path
 
+    def damage(self) -> str:
+        """What is wrong with the file, in SQLite's words; '' where it is whole. Reads all of it."""
+        return self._connection.damage()
+
     def close(self) -> None:
         """Give the file back. May be called twice."""
         self._connection.close()

@@ -67,11 +67,14 @@ def m007_exchange(db: Database) -> None:
     db.executescript(schema.EXCHANGE)
 
 
-def apply(conn: sqlite3.Connection) -> None:
-    """Run the steps that are missing, all in the open transaction, which must hold the write lock."""
+def apply(conn: sqlite3.Connection, steps: int = len(schema.STEPS)) -> None:
+    """Run those of the first `steps` steps that are missing, in the open transaction, which must hold the write lock.
+
+    Fewer than all make an old shape, for what was saved from an old file.
+    """
     # Plugins of sqlite-utils may add functions to a connection; nothing of them belongs here.
     db = Database(conn, execute_plugins=False)
-    ARENA.apply(db)
+    ARENA.apply(db, stop_before=schema.STEPS[steps:])
     # PRAGMA takes no parameters; both are integers of this package.
     db.execute(f"PRAGMA application_id = {schema.APPLICATION_ID:d}")
-    db.execute(f"PRAGMA user_version = {len(schema.STEPS):d}")
+    db.execute(f"PRAGMA user_version = {steps:d}")

@@ -131,7 +131,6 @@ COMMANDS = {
     "explain": [[]],
 }  # fmt: skip
 HARMLESS = {
-    "backup": "it copies the file, and prints the path",
     "import": "it reads a file that the user names, and no round",
     "pull": "it fetches one model by name and reads no round",
     "bench": "it plays models that the user names, and stores nothing",

@@ -106,7 +106,7 @@ class Connection:
     def scratch(self) -> Iterator[sqlite3.Connection]:
         """One transaction on temporary tables alone: it may take long, and keeps nobody waiting."""
         conn = self._conn
-        with _spoken(self.path):
+        with spoken(self.path):
             conn.execute("BEGIN")
             try:
                 yield conn

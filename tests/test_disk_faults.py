@@ -232,6 +232,18 @@ async def test_a_round_on_a_disk_that_is_full_is_said_and_the_next_one_plays(tmp
             assert [line.state for line in arena.history().result()] == [RoundState.READY]
 
 
+async def test_a_damaged_database_is_said_on_the_screen_with_what_to_do(tmp_path):
+    path = tmp_path / "arena.db"
+    fill(path, 10)
+    spoil(path, 0, b"\0")
+    damaged = path.read_bytes()
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(100, 30)) as pilot:
+            await until(pilot, lambda: "arena doctor --repair" in " ".join(screen_text(pilot).split()))
+            await pilot.press("q")
+    assert path.read_bytes() == damaged, "nothing is done to it unasked"
+
+
 def test_two_arenas_vote_on_the_same_rounds_and_each_vote_counts_once(tmp_path):
     with arena_on(tmp_path) as one, arena_on(tmp_path) as two:
         with SqliteLedger(tmp_path / "arena.db") as ledger:

@@ -197,7 +197,7 @@ def test_the_commands_say_where_the_files_are(tmp_path: Path):
     assert f"{len(notes)} votes" in arena("doctor", "--db", str(path)).stdout
 
 
-def test_everything_is_private_also_where_the_umask_is_not(tmp_path: Path):
+def test_everything_is_private_also_where_the_umask_is_not(tmp_path: Path, own_home: Path):
     path = tmp_path / "some" / "where" / "arena.db"
     (tmp_path / "some").mkdir(mode=0o755)
     before = os.umask(0)
@@ -212,6 +212,7 @@ def test_everything_is_private_also_where_the_umask_is_not(tmp_path: Path):
         path.with_name("old.db").chmod(0o600)
         SqliteLedger(path.with_name("old.db")).close()
         modes |= {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+        assert arena("fit").returncode == 0  # its headers are kept in the cache, its database in the folder for data
         deep = tmp_path / "a" / "b" / "c"
         SqliteLedger(deep / "arena.db").close()
     finally:
@@ -221,4 +222,7 @@ def test_everything_is_private_also_where_the_umask_is_not(tmp_path: Path):
     assert set(modes.values()) == {0o600}, modes
     made = (path.parent, deep, deep.parent, deep.parent.parent)
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in made} == {0o700}
+    for each in own_home.rglob("*"):
+        assert stat.S_IMODE(each.stat().st_mode) == (0o700 if each.is_dir() else 0o600), each
+    assert not (own_home / "xdg_config_home").exists(), "the config folder is the user's to make"
     assert stat.S_IMODE((tmp_path / "some").stat().st_mode) == 0o755, "what is there keeps its permissions"

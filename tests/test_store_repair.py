@@ -236,6 +236,18 @@ def test_a_damaged_file_is_kept_with_its_log(tmp_path: Path):
     assert notes_in(path) == {**notes, key: "in the log alone"}
 
 
+def test_a_link_to_the_database_stays_one(tmp_path: Path):
+    path, link = tmp_path / "data" / "arena.db", tmp_path / "arena.db"
+    notes = fill(path, 30)
+    spoil(path, pages_of(path, "answers")[0], b"\0")
+    link.symlink_to(path)
+    done = repair(link)
+    assert done is not None
+    assert done.kept.parent == path.parent
+    assert link.readlink() == path
+    assert notes_in(path) == notes
+
+
 def test_a_file_without_its_beginning_is_kept_and_a_new_one_made(tmp_path: Path):
     path = tmp_path / "arena.db"
     fill(path, 20)

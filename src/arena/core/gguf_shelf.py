@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from arena.core.folders import private_folder
 from arena.core.gguf import GgufHeader, Skipped, Tensor, quick_digest, read_header
 
 _FORM = 2
@@ -73,8 +74,9 @@ class HeaderShelf:
             return
         kept = {"form": _FORM, "path": str(path), "stamps": stamps, "digest": digest, "header": _json_of(header)}
         with suppress(OSError, ValueError):  # a full disk costs time the next time, and nothing else
-            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(place.parent)
             draft = place.with_suffix(f".{os.getpid()}")
+            draft.touch(0o600)  # it names the paths of models
             draft.write_text(json.dumps(kept), "utf-8")
             draft.replace(place)
 

@@ -49,7 +49,7 @@ def back_up(source: Path, target: Path) -> Path:
     copy, nor a part of one.
     """
     try:
-        handle, name = tempfile.mkstemp(f".{os.getpid()}.part", f"{target.name}.", target.parent.absolute())
+        handle, name = tempfile.mkstemp(".part", f"{target.name}.", target.parent.absolute())
     except OSError as error:
         raise _failed(target, error.strerror) from error
     part = Path(name)

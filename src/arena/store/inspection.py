@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from arena.core.errors import ArenaError
+from arena.core.folders import private_folder
 from arena.store import schema
 from arena.store.faults import DAMAGED
 
@@ -60,16 +61,6 @@ def prepare_file(path: Path) -> None:
         ) from error
     if not path.is_file():
         raise ArenaError(f"The database {path} is no file.", "Name another file with --db.")
-
-
-def private_folder(folder: Path) -> None:
-    """Make a folder and what is missing above it, for their owner alone; one that exists keeps its permissions.
-
-    `mkdir(parents=True)` would give only the last one the mode that it is told. Raises OSError.
-    """
-    if not folder.is_dir():
-        private_folder(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def was_ours(path: Path) -> bool:

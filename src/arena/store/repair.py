@@ -57,6 +57,7 @@ def repair(path: Path) -> Repaired | None:
     Raises ArenaError when another arena has it open, when it is of a newer arena or of another program, or when the new
     file can't be written; then all is as it was.
     """
+    path = path.resolve()  # behind a link the log stands beside the file, and the link stays one
     name = f".{path.name}-repair-"
     try:
         with _alone(path) as file:

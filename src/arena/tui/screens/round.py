@@ -87,7 +87,11 @@ class RoundScreen(TableScreen):
         self._found.set()
         if judge:
             self.errand(self._judge_waiting())
-        elif told := await self._judging.left_over():
+        else:
+            await self._run(self._say_what_is_left())
+
+    async def _say_what_is_left(self) -> None:
+        if told := await self._judging.left_over():
             self.tell(f"{told} w goes on with it.")
 
     def _seat(self, choice: Choice) -> None:

@@ -20,6 +20,8 @@ from arena.core.rounds import Answer, Round, RoundState, Seat, new_round_id
 from arena.core.votes import Kind, Verdict, Vote
 from arena.store.ledger import SqliteLedger
 
+# sqlite-utils brings them along where they are installed: two seconds in which there is nothing to kill.
+sys.modules["pandas"] = sys.modules["numpy"] = None  # type: ignore[assignment]
 PLAYERS = [Contestant(ModelRef("demo", name)) for name in ("small", "medium", "large")]
 
 

@@ -17,6 +17,7 @@ from arena.core.rounds import Round, RoundState
 from arena.store import schema
 from arena.store.ledger import SqliteLedger
 from arena.store.repair import DAMAGED, Repaired, repair
+from arena.store.salvage import Haul, Source
 from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, vote
 from test_store_migration import PLAYERS, an_old_file, today
 
@@ -292,6 +293,25 @@ def test_garbage_anywhere_never_stops_a_repair(tmp_path: Path, seed: int):
             ledger.round(line.id)
         ledger.stages()
     assert notes_in(path).keys() <= notes.keys()
+
+
+def test_a_table_without_row_ids_is_read_from_both_ends(tmp_path: Path):
+    path = tmp_path / "any.db"
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("CREATE TABLE pairs (a TEXT, b INTEGER, PRIMARY KEY (a, b)) STRICT, WITHOUT ROWID")
+        conn.executemany("INSERT INTO pairs VALUES (?, ?)", [(f"{n:04}" * 9, n) for n in range(2000)])
+        root = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'pairs'").fetchone()[0]
+    whole = path.read_bytes()
+    leaf = next(
+        n for n in range(len(whole) // PAGE // 2, len(whole) // PAGE) if n != root - 1 and whole[n * PAGE] == 0x0A
+    )
+    spoil(path, leaf, b"\0")
+    with closing(sqlite3.connect(path)) as conn:
+        haul = Haul()
+        found = [row["b"] for row in Source(conn).rows("pairs", ["a", "b"], haul)]
+    assert haul.gaps
+    assert len(set(found)) > 1900
+    assert {0, 1999} < set(found)
 
 
 def refused(path: Path, word: str, because: Callable[[], object] = lambda: None) -> None:

@@ -14,7 +14,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-FOLDER, CAST, STOCK = Path(sys.argv[1]), sys.argv[2], "--stock" in sys.argv
 COUNT, RATE = int(os.environ.get("TEST_TOKENS", "400")), float(os.environ.get("TEST_RATE", "100"))
 """For the cast `stream`: tokens of each answer, and how many a second."""
 
@@ -44,7 +43,7 @@ def tokens(count: int, seed: int) -> list[str]:
     return pieces
 
 
-def scripts():
+def scripts(cast: str):
     """Contestant by name."""
     import stage
 
@@ -53,14 +52,14 @@ def scripts():
         "stream": lambda seed: tokens(COUNT, seed),
         "hostile": lambda _: [HOSTILE],
         "wide": lambda _: [WIDE],
-    }[CAST]
-    gap_s = 1 / RATE if CAST == "stream" else 0.0
+    }[cast]
+    gap_s = 1 / RATE if cast == "stream" else 0.0
     return {
         name: replace(script, chunks=said(seed), gap_s=gap_s) for seed, (name, script) in enumerate(stage.CAST.items())
     }
 
 
-def main() -> None:
+def main(folder: Path, cast: str, *, stock: bool) -> None:
     """Run the screen as the program does."""
     from arena.tui.terminal import check_terminal
 
@@ -68,7 +67,7 @@ def main() -> None:
     import stage
     from arena.cli.commands import show_ui
 
-    if STOCK:
+    if stock:
         from arena.tui.wire import wired_app
 
         wired_app.why_stock = lambda _: "a comparison"
@@ -79,9 +78,9 @@ def main() -> None:
             raise RuntimeError("it broke")
 
         RoundScreen.on_mount = breaks
-    with stage.arena_on(FOLDER, scripts(), seats=3 if CAST == "stream" else 2) as arena:
+    with stage.arena_on(folder, scripts(cast), seats=3 if cast == "stream" else 2) as arena:
         show_ui(arena, stage.NAMES)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), sys.argv[2], stock="--stock" in sys.argv)

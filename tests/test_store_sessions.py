@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from arena.core.errors import ArenaError, SealedError
+from arena.core.naming import MASK
 from arena.core.rounds import RoundState
 from arena.core.votes import Strength, Verdict, Vote
 from arena.engine.deal import deal_further
@@ -126,6 +127,47 @@ def test_two_conversations_that_end_in_the_same_words_both_count(ledger: SqliteL
     assert len(ledger.verdicts()) == 2
 
 
+def test_a_further_turn_that_failed_opens_nothing_of_the_turns_before(ledger: SqliteLedger):
+    first = ready(ledger)
+    second = further(ledger, first)
+    ledger.close_round(second.id, RoundState.VOID, ("failed",))
+    ledger.mark_revealed(second.id)
+    with pytest.raises(SealedError):
+        ledger.revealed(first)
+    vote(ledger, first, "a")
+    assert [judged.round_id for judged in ledger.verdicts()] == [first]
+
+
+def test_what_is_asked_later_unmasks_no_earlier_answer(ledger: SqliteLedger):
+    round_ = a_round()
+    ledger.open_round(round_)
+    for seat, text in enumerate(("Hello! Alpha 7B says hi.", "Hello.")):
+        ledger.save_answer(round_.id, an_answer(seat, text))
+    ledger.close_round(round_.id, RoundState.READY, ("named",))
+    assert MASK in ledger.sealed(round_.id).answers[0].text
+    second = further(ledger, round_.id, "Which language models do you know? Alpha?")
+    answered(ledger, second)
+    assert MASK in ledger.sealed(second.id).earlier[0].answers[0].text
+    assert "named" in ledger.round(second.id).flags, "the conversation as a whole has told a name"
+    vote(ledger, second.id, "a")
+    assert ledger.verdicts() == []
+
+
+def test_void_answers_of_sealed_models_move_no_figure_and_are_found_by_nobody(ledger: SqliteLedger):
+    key = ready(ledger, text="1")
+    ledger.void(key, "rerolled", waiting=True)
+    assert ledger.tallies() == {}
+    assert ledger.history(search="rayleigh") == []
+    with pytest.raises(ArenaError, match="does not wait"):
+        ledger.void(key, "rerolled", waiting=True)
+
+
+def test_a_prompt_that_became_a_conversation_was_played(ledger: SqliteLedger):
+    first = ready(ledger)
+    answered(ledger, further(ledger, first))
+    assert ledger.played(ledger.round(first).round.prompt) == {tuple(sorted((ALPHA.fingerprint, BETA.fingerprint)))}
+
+
 # Queues
 
 
@@ -184,8 +226,37 @@ def test_calling_a_queue_off_keeps_what_was_played(ledger: SqliteLedger):
     assert [view.id for view in ledger.waiting()] == ids[:1]
     (told,) = ledger.queues()
     assert (told.ended, told.left) == (True, 0)
+    assert ledger.round(ids[0]).state is RoundState.READY
     with pytest.raises(ArenaError, match="no queue 99"):
         ledger.end_queue(99)
+
+
+def test_what_was_half_played_when_its_queue_was_called_off_does_not_come_back(ledger: SqliteLedger):
+    queue, ids = planned(ledger)
+    taken = ledger.take_planned(queue)
+    ledger.end_queue(queue)
+    ledger.put_back(taken.id)
+    assert ledger.take_planned(queue) is None
+    assert (state(ledger, ids[0]), ledger.round(ids[0]).flags) == (RoundState.VOID, ("cancelled",))
+
+
+def test_a_crash_and_then_a_queue_called_off_leaves_nothing_to_play(ledger: SqliteLedger):
+    queue, ids = planned(ledger)
+    ledger.take_planned(queue)
+    with ledger._connection.writing() as db:
+        db.execute("UPDATE rounds SET owner_token = 'gone'")
+    ledger.end_queue(queue)
+    assert ledger.queue(queue).left == 0
+    assert state(ledger, ids[0]) is RoundState.VOID
+
+
+def test_a_queue_that_another_program_plays_is_left_to_it(ledger: SqliteLedger):
+    queue, _ = planned(ledger)
+    ledger.take_planned(queue)
+    with ledger._connection.writing() as db:  # the first process of this machine lives, and is not this one
+        db.execute("UPDATE rounds SET owner_token = 'other', owner_pid = 1")
+    assert ledger.take_planned(queue) is None
+    assert ledger.queue(queue).left == 3
 
 
 # Votes

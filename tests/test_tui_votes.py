@@ -278,3 +278,99 @@ async def test_what_a_queue_has_left_goes_on_when_somebody_judges(tmp_path):
                 await revealed(pilot)
                 await pilot.press("enter")
             assert arena.board().result().votes == 2
+
+
+@pytest.mark.parametrize("how", ["fails", "is called off"])
+async def test_a_further_turn_that_does_not_come_leads_back_to_the_vote(tmp_path, how):
+    def cast(broken):
+        slow = {"chunks": ["word "] * 200, "gap_s": 0.02}
+        facts = {"fails_after": 1} if how == "fails" else slow
+        return {
+            name: replace(script, **facts) if broken and (how != "fails" or name == "zephyr-9b") else script
+            for name, script in CAST.items()
+        }
+
+    backend = ScriptedBackend(cast(broken=False), ENDPOINT)
+    arena = Arena(replace(load(db=tmp_path / "arena.db"), controls=0.0, reveal_after_s=0.0), [backend])
+    try:
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(120, 36)) as pilot:
+            await ask(pilot)
+            first = pilot.app.screen.live.view.id
+            backend._scripts = cast(broken=True)
+            await pilot.press("f")
+            await until(pilot, lambda: pilot.app.screen.phase is Phase.FOLLOWING)
+            await pilot.press(*"And?", "enter")
+            if how == "is called off":
+                await until(pilot, lambda: pilot.app.screen.phase is Phase.ANSWERING)
+                await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen.live.view.id == first)
+            await voting(pilot)
+            assert arena.history().result()[0].sealed
+            await pilot.press("a")
+            await revealed(pilot)
+            assert arena.board().result().votes == 1
+    finally:
+        arena.close()
+
+
+async def test_who_types_a_prompt_is_not_interrupted_by_a_round_of_a_queue(tmp_path):
+    from arena.series import Order
+
+    slow = {name: Script(["word "] * 10, 0.02, info=script.info) for name, script in CAST.items()}
+    with arena_on(tmp_path, slow) as arena:
+        infos = tuple(arena.lineup.find(name).result() for name in NAMES[:2])
+        arena.series.plan(Order((Prompt("one"), Prompt("two")), infos, 2)).result()
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: "zephyr" in screen_text(pilot))
+            await pilot.press("escape", "w")
+            await until(pilot, lambda: pilot.app.screen.judges)
+            await pilot.press("a")
+            await until(pilot, lambda: len(arena.waiting().result()) == 2)
+            await pilot.press(*"bbat")
+            assert pilot.app.screen.query_one(PromptBox).text == "abbat"
+            assert arena.board().result().votes == 0
+            await pilot.press(*["backspace"] * 5)
+            await voting(pilot)
+
+
+async def test_a_letter_taken_back_takes_its_strength_along(tmp_path):
+    with arena_on(tmp_path, seats=3) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await ask(pilot)
+            await pilot.press("A", "backspace", "b", "C")
+            await revealed(pilot)
+            await until(pilot, lambda: "You said: b>c>a." in screen_text(pilot))
+
+
+async def test_all_of_a_long_prompt_can_be_read(tmp_path):
+    long = " ".join(f"word{number}" for number in range(120)) + " the last rule"
+    with arena_on(tmp_path) as arena:
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+        arena.table.play(arena.table.deal(Prompt(long), infos).result().id, lambda _: None).result()
+        async with ArenaApp(arena, NAMES[:2], judge=True).run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.VOTING)
+            await until(pilot, lambda: "v: all of it" in screen_text(pilot))
+            await pilot.press("v")
+            await until(pilot, lambda: "the last rule" in screen_text(pilot))
+            await pilot.press("a")
+            await revealed(pilot)
+
+
+async def test_running_through_the_history_shows_the_round_where_one_stops(tmp_path):
+    with arena_on(tmp_path) as arena:
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+        for number in range(12):
+            arena.table.play(arena.table.deal(Prompt(f"number {number}"), infos).result().id, lambda _: None).result()
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
+            await pilot.press("escape", "h")
+            await until(pilot, lambda: pilot.app.screen.query("#rounds"))
+            await until(pilot, lambda: pilot.app.screen.query_one("#rounds").option_count == 12)
+            rounds = pilot.app.screen.query_one("#rounds")
+            for at in [*range(12), *range(10, -1, -1), *range(12)]:
+                rounds.highlighted = at
+                await pilot.pause(0.01)
+            await until(pilot, lambda: "› number 0" in screen_text(pilot))
+            await until(pilot, lambda: len(pilot.app.screen.query("AnswerPane")) == 2)
+            await pilot.press("escape")
+            await until(pilot, lambda: not pilot.app.screen.query("#rounds"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arena.core.endpoints import PullProgress, Reached
-from arena.core.errors import ArenaError, UsageError
+from arena.core.errors import ArenaError, MissingModelError, UsageError
 from arena.core.fit import TogetherVerdict
 from arena.core.machine import Fits, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
@@ -96,17 +96,23 @@ class Lineup:
         return self._room.submit(choose())
 
     async def find_seated(self, round_: Round) -> list[ModelInfo]:
-        """The models of a round that was dealt earlier; in the engine room. Raises ArenaError, which names none."""
+        """The models of a round that was dealt earlier; in the engine room.
+
+        Raises MissingModelError where one is gone or another one by now, else ArenaError; neither names a model.
+        """
         found = []
         for seat in round_.seats:
             wanted = seat.contestant
             backend = self.backends.get(wanted.ref.endpoint)
             try:
                 info = await backend.find(wanted.ref) if backend is not None else None
-            except ArenaError:
+            except MissingModelError:
                 info = None
+            except ArenaError as fault:
+                why = "An endpoint of a round that was dealt earlier can't be reached."
+                raise ArenaError(why, "`arena doctor` says which; then `arena run --resume`.") from fault
             if info is None or (wanted.ref.digest and info.ref.digest != wanted.ref.digest):
-                raise ArenaError(
+                raise MissingModelError(
                     "A model of this round is gone, or is another one than when it was dealt.", "Deal another round."
                 )
             found.append(replace(info, variant=wanted.variant))

@@ -15,7 +15,7 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
-from arena.core.errors import ArenaError
+from arena.core.errors import ArenaError, MissingModelError
 from arena.core.models import ModelInfo
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
@@ -80,6 +80,8 @@ class Series:
         self._desk = desk
         self._lineup = lineup
         self._table = table
+        self.playing = False
+        """Whether a queue is being played: what the machine does then would tell of rounds that nobody has judged."""
 
     def plan(self, order: Order) -> Future[QueueState]:
         """Deal the rounds of a queue and store them: as many as were ordered, or as there is anything new to ask.
@@ -142,6 +144,13 @@ class Series:
         return rounds
 
     async def _play(self, queue: int, tell: Callable[[Step], None]) -> int:
+        self.playing = True
+        try:
+            return await self._play_all(queue, tell)
+        finally:
+            self.playing = False
+
+    async def _play_all(self, queue: int, tell: Callable[[Step], None]) -> int:
         void = in_a_row = done = 0
         took: list[float] = []
         while (round_ := await self._at_desk(lambda ledger: ledger.take_planned(queue))) is not None:
@@ -165,7 +174,7 @@ class Series:
         try:
             infos = await self._lineup.find_seated(round_)
             hand = await self._at_desk(lambda _: self._table.hand(round_, infos))
-        except ArenaError:
+        except MissingModelError:
             await self._at_desk(lambda ledger: ledger.void(round_.id, "missing"))
             return None
         except BaseException:

@@ -238,7 +238,7 @@ class Table:
 
     def _reseal(self, ledger: SqliteLedger, old: Round, infos: Sequence[ModelInfo]) -> RoundView:
         """Store a round in place of an old one, with the same contestants; at the desk."""
-        ledger.void(old.id, "rerolled")
+        ledger.void(old.id, "rerolled", waiting=True)
         if old.continues:
             before = ledger.round(old.continues)
             return self._seal(ledger, deal_further(before.round, old.prompt.text, self._rng), infos, before)

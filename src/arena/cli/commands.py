@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,13 +36,19 @@ def places(command: F) -> F:
 
 
 @contextmanager
-def opened(db: Path | None, config: Path | None) -> Iterator[Arena]:
-    """An Arena on these files, closed afterwards. What stands before the command counts where it says nothing."""
+def opened(db: Path | None, config: Path | None, *, reads: bool = False) -> Iterator[Arena]:
+    """An Arena on these files, closed afterwards. What stands before the command counts where it says nothing.
+
+    `reads`: the command only reads, so a database that was named has to be there: it would be made for a typing error.
+    """
     from arena.config import load  # noqa: PLC0415 - `arena --help` is quick because nothing is imported before its use
     from arena.wiring import Arena  # noqa: PLC0415
 
     given = click.get_current_context().find_root().params
     settings = load(config or given.get("config"), db or given.get("db"))
+    named = db or given.get("db") or os.environ.get("ARENA_DB")
+    if reads and named and not settings.db.exists():
+        raise ArenaError(f"There is no database {settings.db}.", "Play a round into it first, or name another file.")
     arena = Arena(replace(settings, slow_link=settings.slow_link or bool(given.get("slow_link"))))
     try:
         yield arena
@@ -75,6 +82,9 @@ def main_group(
     if context.invoked_subcommand is None:
         with opened(db, config) as arena:
             show_ui(arena, models)
+    elif models:
+        command = context.invoked_subcommand
+        raise UsageError("-m before a command has no effect.", f"Write it behind: arena {command} -m MODEL ...")
 
 
 def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) -> None:
@@ -277,7 +287,7 @@ def history(search: str, limit: int, as_json: bool, db: Path | None, config: Pat
     """Past rounds, newest first."""
     from arena.cli import reports  # noqa: PLC0415
 
-    with opened(db, config) as arena:
+    with opened(db, config, reads=True) as arena:
         lines = arena.history(limit, search).result()
     if as_json:
         print_json([reports.history_json(line) for line in lines])
@@ -295,7 +305,7 @@ def show(round_id: str, as_json: bool, db: Path | None, config: Path | None) -> 
     """One round in full; names and figures only after the vote."""
     from arena.cli import rounds  # noqa: PLC0415
 
-    with opened(db, config) as arena:
+    with opened(db, config, reads=True) as arena:
         found = arena.look(round_id).result()
     if as_json:
         print_json(rounds.as_json(found))
@@ -385,4 +395,7 @@ def main() -> NoReturn:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as fault:  # a full disk behind stdout
+        narrate(f"arena: The output can't be written: {fault.strerror or type(fault).__name__}.")
+        sys.exit(1)
     sys.exit(0)

@@ -32,18 +32,22 @@ if TYPE_CHECKING:
 )
 @click.option("--all", "unrated", is_flag=True, help="Also votes that the leaderboard leaves out.")
 @click.option("--no-text", is_flag=True, help="Without prompts and notes.")
+@click.option("--force", is_flag=True, help="Also over a file that is there.")
 @places
 def export_votes(
     output: Path,
     form: str | None,
     unrated: bool,  # noqa: FBT001
     no_text: bool,  # noqa: FBT001
+    force: bool,  # noqa: FBT001
     db: Path | None,
     config: Path | None,
 ) -> None:
     """Your votes as battles: a row for each pair, in arena-rank's columns and more. Sealed rounds stay sealed."""
     chosen = form or ("csv" if output.suffix.lower() == ".csv" else "jsonl")
-    with opened(db, config) as arena, writing(output) as out:
+    if output.is_file() and not force:
+        raise ArenaError(f"{clean_line(str(output))} is there already.", "Name another file, or say --force.")
+    with opened(db, config, reads=True) as arena, writing(output) as out:
         votes, rows = arena.exchange.export(out, chosen, unrated=unrated, texts=not no_text).result()
     narrate(f"{counted(votes, 'vote')} in {counted(rows, 'row')}.")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from arena.cli.commands import main_group, narrate, opened, places
+from arena.core.errors import ArenaError
 from arena.core.text import counted
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def doctor(repair: bool, db: Path | None, config: Path | None) -> None:  # noqa:
     with opened(db, config) as arena:
         if repair:
             done = arena.repair()
+            if done is not None and not done.rounds:
+                raise ArenaError(
+                    f"No round could be read in it. The damaged file was kept: {done.kept}.", "Restore a copy of it."
+                )
             click.echo(f"The database {arena.settings.db} is whole." if done is None else _told(done))
             return
         findings = examine(arena)

@@ -34,7 +34,7 @@ def board(form: str | None, html: Path | None, db: Path | None, config: Path | N
     from arena.cli import boards  # noqa: PLC0415
 
     asked = boards.BoardOptions(**options)
-    with opened(db, config) as arena:
+    with opened(db, config, reads=True) as arena:
         found = boards.boards_of(arena, asked)
     if html is not None:
         from arena.cli.files import write_text  # noqa: PLC0415
@@ -64,7 +64,7 @@ def simulate(repeats: int, votes: int, seed: int, as_json: bool, db: Path | None
 
     plan = SimulationPlan(repeats, votes, seed)
     with (
-        opened(db, config) as arena,
+        opened(db, config, reads=True) as arena,
         click.progressbar(length=repeats, label="Replaying", file=sys.stderr) as progress,
     ):
         found, names = arena.scores.simulate(plan, lambda _: progress.update(1))

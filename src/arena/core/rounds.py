@@ -150,11 +150,14 @@ class RoundView:
     prompt: Prompt
     labels: tuple[str, ...]
     pace: Pace
+    continues: str = ""
+    """The id of the round of which this is a further turn; '' for a first turn."""
 
     @classmethod
     def of(cls, sealed: Round) -> RoundView:
         """The view of a round, without its contestants."""
-        return cls(sealed.id, sealed.prompt, tuple(seat.label for seat in sealed.seats), sealed.pace)
+        labels = tuple(seat.label for seat in sealed.seats)
+        return cls(sealed.id, sealed.prompt, labels, sealed.pace, sealed.continues)
 
 
 @dataclass(frozen=True, slots=True)

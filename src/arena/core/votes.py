@@ -58,7 +58,7 @@ class Verdict:
         if not set(named) <= known.keys() or len(set(named)) != len(named):
             raise UsageError(
                 f"'{text}' is no verdict for a round of {len(seats)} answers.",
-                f"Say {', '.join(known)}, tie, bad, skip, or a ranking such as b>a.",
+                f"Say {', '.join(known)}, tie, bad, skip, or a ranking such as 'b>a', in quotes.",
             )
         return cls(Kind.RANKING, tuple(tuple(sorted(known[letter] for letter in group)) for group in groups))
 

@@ -68,14 +68,14 @@ SELECT seats.contestant, answers.decode_tps, answers.chars_per_s, answers.ttft_m
 FROM answers
 JOIN seats ON seats.round = answers.round AND seats.seat = answers.seat
 JOIN rounds ON rounds.id = answers.round
-WHERE (rounds.state IN ('voted', 'unblinded', 'void') OR rounds.revealed_at IS NOT NULL)
+WHERE (rounds.state IN ('voted', 'unblinded') OR rounds.revealed_at IS NOT NULL)
     AND answers.outcome IN ('answered', 'truncated')
     AND answers.cold = 0 AND answers.contended = 0 AND answers.cached = 0
 """
 _DEALT = """
 SELECT seats.round, seats.contestant FROM seats JOIN rounds ON rounds.id = seats.round
-WHERE rounds.state NOT IN ('void', 'continued') AND rounds.id <> :besides
-    AND (:prompt = '' OR rounds.prompt = :prompt AND rounds.continues IS NULL)
+WHERE rounds.state <> 'void' AND rounds.id <> :besides
+    AND (:prompt = '' AND rounds.state <> 'continued' OR rounds.prompt = :prompt AND rounds.continues IS NULL)
 ORDER BY seats.round, seats.seat
 """
 

@@ -107,17 +107,19 @@ class LedgerDealing(LedgerLoads):
         return [QueueState(**dict(row) | {"ended": bool(row["ended"])}) for row in found]
 
     def take_planned(self, queue: int) -> Round | None:
-        """The next round of a queue, in the hands of this process from now on; None: there is none left.
+        """The next round of a queue, in the hands of this process from now on; None: there is none to take.
 
-        Two that play one queue take turns. What a crash left half played comes first.
+        Another program that plays this queue has it alone: two at once would spoil each other's clocks. What a crash
+        left half played comes first.
         """
         with self._connection.writing() as db:
             for row in self._connection.rows(
                 "SELECT * FROM rounds WHERE queue = :queue AND state = 'generating'", queue=queue
             ):
                 if not in_good_hands(row):
-                    db.execute("DELETE FROM answers WHERE round = ?", [row["id"]])
-                    db.execute("UPDATE rounds SET state = 'planned' WHERE id = ?", [row["id"]])
+                    self._plan_again(db, row["id"])
+                elif row["owner_token"] != owner()["owner_token"]:
+                    return None
             found = self._connection.rows(
                 "SELECT * FROM rounds WHERE queue = :queue AND state = 'planned' ORDER BY rowid LIMIT 1", queue=queue
             )
@@ -134,21 +136,35 @@ class LedgerDealing(LedgerLoads):
     def put_back(self, round_id: str) -> None:
         """Plan a round of a queue again that was taken and not finished; its answers go."""
         with self._connection.writing() as db:
-            again = "UPDATE rounds SET state = 'planned' WHERE id = ? AND state = 'generating' AND queue IS NOT NULL"
-            if db.execute(again, [round_id]).rowcount:
-                db.execute("DELETE FROM answers WHERE round = ?", [round_id])
+            self._plan_again(db, round_id)
 
     def end_queue(self, queue: int) -> int:
-        """Call a queue off: rounds that were not begun are deleted, all others stay. Returns how many went.
+        """Call a queue off: rounds that were not begun are deleted, all others stay. Returns how many were left.
 
         Raises ArenaError when there is no such queue.
         """
         with self._connection.writing() as db:
             self.queue(queue)
             db.execute("UPDATE queues SET ended_at = coalesce(ended_at, ?) WHERE id = ?", [rows.now(), queue])
+            begun = self._connection.rows(
+                "SELECT * FROM rounds WHERE queue = :queue AND state = 'generating'", queue=queue
+            )
+            half = [row["id"] for row in begun if not in_good_hands(row)]
+            for key in half:
+                self._plan_again(db, key)
             waiting = "SELECT id FROM rounds WHERE queue = ? AND state = 'planned'"
             db.execute(f"DELETE FROM seats WHERE round IN ({waiting})", [queue])  # noqa: S608 - no value in it
-            return db.execute("DELETE FROM rounds WHERE queue = ? AND state = 'planned'", [queue]).rowcount
+            gone = db.execute("DELETE FROM rounds WHERE queue = ? AND state = 'planned'", [queue]).rowcount
+            return gone + len(half)
+
+    @staticmethod
+    def _plan_again(db: sqlite3.Connection, round_id: str) -> None:
+        """Of a queue that goes on; of one that was called off the round is void, with what was said."""
+        begun = "id = ? AND state = 'generating' AND queue IN (SELECT id FROM queues WHERE ended_at IS {} NULL)"
+        off = """UPDATE rounds SET state = 'void', flags = '["cancelled"]' WHERE """
+        db.execute(off + begun.format("NOT"), [round_id])
+        if db.execute(f"UPDATE rounds SET state = 'planned' WHERE {begun.format('')}", [round_id]).rowcount:  # noqa: S608
+            db.execute("DELETE FROM answers WHERE round = ?", [round_id])
 
     def interrupted(self) -> list[str]:
         """The rounds that a crash left planned or generating, oldest first; those of queues are not lost, only late.

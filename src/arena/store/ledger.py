@@ -110,6 +110,7 @@ class SqliteLedger(LedgerDealing):
                 raise ArenaError(f"Round {round_id} has {len(found)} of {seats} answers.", "It can't be voted on yet.")
             told = sorted({outcome for (outcome,) in found} & _TELLING)
             again = [REPEATED] if row["continues"] is None and self._repeated(row) else []
+            again += ["named"] if self._named_before(row) else []
             ended = RoundState.UNBLINDED if state is RoundState.READY and not row["blind"] else state
             _set_state(db, round_id, ended, [*rows.names(row["flags"]), *flags, *told, *again])
 
@@ -173,9 +174,11 @@ class SqliteLedger(LedgerDealing):
                 return
             if row["state"] in SEALED:
                 raise SealedError(f"Round {round_id} has no vote yet.", "Vote first; the names come after it.")
+            # Of a further turn that is void, the turns before it wait for a vote again.
+            whole = "" if row["state"] == RoundState.VOID else " OR id IN (SELECT id FROM turns)"
             db.execute(
                 f"{_CONVERSATION} UPDATE rounds SET revealed_at = coalesce(revealed_at, :now)"  # noqa: S608
-                " WHERE id IN (SELECT id FROM turns)",
+                f" WHERE id = :id{whole}",
                 {"id": round_id, "now": rows.now()},
             )
 
@@ -196,10 +199,15 @@ class SqliteLedger(LedgerDealing):
                 {"id": round_id, "now": rows.now()},
             )
 
-    def void(self, round_id: str, flag: str) -> None:
-        """Take a round out of everything, and say why in one word. Its answers and votes stay in the file."""
+    def void(self, round_id: str, flag: str, *, waiting: bool = False) -> None:
+        """Take a round out of everything, and say why in one word. Its answers and votes stay in the file.
+
+        `waiting`: only if it waits for its vote. Raises ArenaError.
+        """
         with self._connection.writing() as db:
             row = self._exactly(round_id)
+            if waiting and row["state"] != RoundState.READY:
+                raise ArenaError(f"Round {round_id} does not wait for a vote.", "Only such a round can be had again.")
             _set_state(db, round_id, RoundState.VOID, [*rows.names(row["flags"]), flag])
 
     def choose(self, round_id: str, verdict: Verdict, voter: str = "me") -> None:
@@ -264,6 +272,14 @@ class SqliteLedger(LedgerDealing):
         )
         return [row["id"] for row in found]
 
+    def _named_before(self, row: sqlite3.Row) -> bool:
+        """Whether an answer of an earlier turn told its model's name."""
+        while row["continues"] is not None:
+            row = self._exactly(row["continues"])
+            if "named" in rows.names(row["flags"]):
+                return True
+        return False
+
     def _repeated(self, row: sqlite3.Row) -> bool:
         """Whether its prompt was put to the same contestants in another round that is not void.
 
@@ -282,7 +298,8 @@ def _set_state(db: sqlite3.Connection, round_id: str, state: RoundState, flags: 
     db.execute("UPDATE rounds SET state = ?, flags = ? WHERE id = ?", [state, once, round_id])
     if state is RoundState.VOID:
         back = "SELECT continues FROM rounds WHERE id = ?"
-        db.execute(f"UPDATE rounds SET state = 'ready' WHERE id = ({back}) AND state = 'continued'", [round_id])  # noqa: S608
+        ready = "UPDATE rounds SET state = 'ready'"
+        db.execute(f"{ready} WHERE id = ({back}) AND state = 'continued' AND revealed_at IS NULL", [round_id])
 
 
 def _check(round_id: str, verdict: Verdict, seats: set[int]) -> None:

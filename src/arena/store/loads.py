@@ -11,7 +11,10 @@ from arena.store import rows
 from arena.store.exports import LedgerExports
 
 _NEWEST_FIRST = "SELECT * FROM loads ORDER BY at DESC, id DESC LIMIT :limit"
-_FIRST_SEALED = "SELECT min(created_at) AS at FROM rounds WHERE state IN ('planned', 'generating', 'ready')"
+_FIRST_SEALED = """
+SELECT min(created_at) AS at FROM rounds
+WHERE state IN ('planned', 'generating', 'ready') OR state IN ('continued', 'voted') AND revealed_at IS NULL
+"""
 
 
 class LedgerLoads(LedgerExports):

@@ -46,7 +46,7 @@ _SEARCH = """
             WHERE prompts.id IN (SELECT rowid FROM prompts_fts WHERE prompts_fts MATCH :words)
             UNION
             SELECT answers.round FROM answers JOIN rounds ON rounds.id = answers.round
-            WHERE (rounds.state IN ('voted', 'unblinded', 'void') OR rounds.revealed_at IS NOT NULL)
+            WHERE (rounds.state IN ('voted', 'unblinded') OR rounds.revealed_at IS NOT NULL)
                 AND answers.id IN (SELECT rowid FROM answers_fts WHERE answers_fts MATCH :words)
             UNION
             SELECT rounds.id FROM rounds JOIN matched ON rounds.continues = matched.id)
@@ -157,11 +157,13 @@ class LedgerReader:
             view, earlier, seats = self._view(row), self._earlier(row), self._seats(row["id"])
             state = RoundState(row["state"])
             found = () if state in IN_WORK else self._answers(row["id"])
-        asked = [*(turn.question for turn in earlier), view.prompt.text]
-        seated = (rows.seat_of(seat).contestant for seat in seats)
-        words = NamingWords.of(seated, (seat["family"] for seat in seats), "\n".join(asked))
-        turns = tuple(Exchange(turn.question, _masked(turn.answers, words)) for turn in earlier)
-        return SealedRound(view, state, _masked(found, words), turns)
+        seated, families = [rows.seat_of(seat).contestant for seat in seats], [seat["family"] for seat in seats]
+        asked, turns = "", list[Exchange]()
+        for turn in earlier:  # what is asked later makes no name in an earlier answer less telling
+            asked += f"{turn.question}\n"
+            turns.append(Exchange(turn.question, _masked(turn.answers, NamingWords.of(seated, families, asked))))
+        words = NamingWords.of(seated, families, asked + view.prompt.text)
+        return SealedRound(view, state, _masked(found, words), tuple(turns))
 
     def ran_alongside(self, round_id: str) -> dict[int, tuple[str, ...]]:
         """For each seat with an answer: who answered on the same machine meanwhile, as `save_answer` was told."""
@@ -238,7 +240,7 @@ class LedgerReader:
 
     def _view(self, row: sqlite3.Row) -> RoundView:
         labels = tuple(LABELS[seat["seat"]] for seat in self._seats(row["id"]))
-        return RoundView(row["id"], self._prompt(row), labels, Pace(row["pace"]))
+        return RoundView(row["id"], self._prompt(row), labels, Pace(row["pace"]), row["continues"] or "")
 
     def _earlier(self, row: sqlite3.Row) -> tuple[Exchange, ...]:
         """The turns before the round of this row, the first one first."""

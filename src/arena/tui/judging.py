@@ -71,10 +71,16 @@ class Judging:
 
     async def play_queues(self) -> None:
         """Play everything that queues have left. Raises ArenaError."""
+        tried: set[int] = set()
         try:
-            for queue in self._queues:
-                self.to_come = queue.left
-                await wrap_future(self._arena.series.play(queue.id, self._heard.append))
+            while self._queues:
+                for queue in self._queues:
+                    self.to_come = queue.left
+                    await wrap_future(self._arena.series.play(queue.id, self._heard.append))
+                    tried.add(queue.id)
+                # Meanwhile another pack may have been taken.
+                states = await wrap_future(self._arena.series.states())
+                self._queues = [queue for queue in states if queue.left and queue.id not in tried]
         finally:
             self.playing, self.to_come, self.fresh = False, 0, True
 

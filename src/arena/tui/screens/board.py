@@ -164,7 +164,12 @@ class BoardScreen(ArenaScreen):
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        self.query_one(HardwarePanel).show(*await wrap_future(self.arena.watch.overview(self._infos or [])))
+        panel = self.query_one(HardwarePanel)
+        if self.arena.series.playing:  # a step in memory would tell of a round that nobody has judged
+            panel.seal()
+            return
+        panel.unseal()
+        panel.show(*await wrap_future(self.arena.watch.overview(self._infos or [])))
 
 
 def _after(choices: Sequence[T], chosen: T) -> T:

@@ -23,6 +23,7 @@ _SECTIONS = (
             ("Esc", "leave the box: the single keys below work then; i goes back"),
             ("space", "show complete answers at once"),
             ("1 2 3  z", "go to an answer; one answer over the whole width"),
+            ("v", "all of a long prompt, and back"),
         ),
     ),
     (

@@ -17,6 +17,7 @@ from arena.core.rounds import RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
 from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.pane_row import PaneRow
+from arena.wiring import Arena
 
 _MARKS = {
     RoundState.VOTED: "✓",
@@ -45,6 +46,12 @@ class HistoryScreen(ArenaScreen):
         Binding("question_mark", "app.help", "Help"),
         Binding("q", "app.leave", "Quit"),
     ]
+
+    def __init__(self, arena: Arena) -> None:
+        """A screen on this arena."""
+        super().__init__(arena)
+        self._wanted = ""
+        """The round that is to be shown, while one is being put up."""
 
     def compose(self) -> ComposeResult:
         """Search, list, detail."""
@@ -91,6 +98,7 @@ class HistoryScreen(ArenaScreen):
             )
             rounds.add_option(Option(text, id=line.id))
         if not lines:
+            await self.query_one(PaneRow).deal(())
             nothing = "Nothing found." if search else "No rounds yet: Esc, and ask something."
             self.query_one("#detail-head", Static).update(Content.styled(nothing, "$text-muted"))
         else:
@@ -98,8 +106,20 @@ class HistoryScreen(ArenaScreen):
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the round under the cursor."""
-        if event.option_id:
-            self.background(self._show(event.option_id), "show")
+        begins = not self._wanted
+        self._wanted = event.option_id or ""
+        if begins and self._wanted:
+            self.run_worker(self._run(self._show_wanted()), group="show")
+
+    async def _show_wanted(self) -> None:
+        """The newest one that was asked for, until nobody asks. Panes that are being put up are never called off."""
+        shown = ""
+        try:
+            while self._wanted != shown:
+                shown = self._wanted
+                await self._show(shown)
+        finally:
+            self._wanted = ""
 
     async def _show(self, round_id: str) -> None:
         found = await wrap_future(self.arena.look(round_id))

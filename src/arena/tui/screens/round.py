@@ -131,7 +131,7 @@ class RoundScreen(TableScreen):
     def _seal_hardware(self) -> None:
         """While a round is played that nobody has judged, a step in memory would tell a name."""
         panel = self.query_one(HardwarePanel)
-        if self.phase in BLIND or self._judging.playing:
+        if self.phase in BLIND or self.arena.series.playing:
             panel.seal()
         else:
             panel.unseal()
@@ -148,7 +148,9 @@ class RoundScreen(TableScreen):
         self.draw_frame()
         if self._judging.news():
             self._draw_phase()
-        if self.judges and self._judging.fresh and self.phase is Phase.ASKING:  # somebody waits for it
+        waits = self.judges and self._judging.fresh and self.phase is Phase.ASKING
+        # Who types, or has something else open, is not interrupted: the next letter would be a vote.
+        if waits and self.is_current and not self.query_one(PromptBox).text:
             self.errand(self._judge_next())
 
     # Asking
@@ -183,6 +185,7 @@ class RoundScreen(TableScreen):
             pass
         self._pace = next(paces)
         self._welcome()
+        self.tell(f"Pace of the rounds to come: {self._pace.value}.")
 
     async def _ask(self, prompt: Prompt) -> None:
         await self._found.wait()
@@ -299,7 +302,7 @@ class RoundScreen(TableScreen):
 
     def _refresh_hardware(self) -> None:
         self._seal_hardware()
-        if self.phase not in BLIND and not self._judging.playing and self.has_class("-wide"):
+        if self.phase not in BLIND and not self.arena.series.playing and self.has_class("-wide"):
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:

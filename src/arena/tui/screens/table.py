@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from asyncio import wrap_future
+from asyncio import sleep, wrap_future
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import ClassVar
@@ -16,8 +16,8 @@ from textual.widgets import Static
 
 from arena.core.errors import ArenaError
 from arena.core.ports import RoundRecord
-from arena.core.rounds import LABELS, RoundView, SealedRound
-from arena.core.text import clean_line
+from arena.core.rounds import LABELS, RoundState, RoundView, SealedRound
+from arena.core.text import clean, clean_line
 from arena.core.votes import Kind, Strength, Verdict
 from arena.tui.live_round import LiveRound
 from arena.tui.phases import ALLOWED, KEYS, Phase
@@ -27,10 +27,15 @@ from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.progress_line import ProgressLine
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
+from arena.tui.wire.wired_app import FRAME_S
 from arena.wiring import Arena
 
 REST = 5
 """A frame is followed by none for so many times as long as it took."""
+_QUESTION_LINES, _HINT_CELLS = 3, 30
+"""Lines of the prompt above the panes, and what of them is kept for the hint and for words that wrap early."""
+_PATIENCE = 50
+"""Looks at the desk, a frame apart, for a round that is about to come back."""
 
 
 class TableScreen(ArenaScreen):
@@ -46,6 +51,10 @@ class TableScreen(ArenaScreen):
         self.live: LiveRound | None = None
         self.judges = False
         """Whether the rounds come from the waiting ones."""
+        self._voted = False
+        """Whether the round that is revealed has a vote."""
+        self._finished: LiveRound | None = None
+        """The last round that came to its end."""
         self._next_frame_ns = 0
         self._shown_ns = 0
         self._opening: Timer | None = None
@@ -57,6 +66,8 @@ class TableScreen(ArenaScreen):
             return False
         if action in ("pick", "clearly"):
             return LABELS.lower().index(str(parameters[0])) in self.query_one(VoteBar).seats
+        if action == "note":
+            return self._voted
         return not (action == "show_all" and not (self.live and self.live.pacer.generated))
 
     def enter(self, phase: Phase) -> None:
@@ -96,8 +107,28 @@ class TableScreen(ArenaScreen):
         self.begin_round(view)
 
     def _ask_above(self, view: RoundView) -> None:
-        question = clean_line(view.prompt.text, 400)
-        self.query_one("#question", Static).update(Content.assemble(("› ", "bold $accent"), question))
+        self.remove_class("-whole-question")
+        self._draw_question(view)
+
+    def action_question(self) -> None:
+        """All of a long prompt, and back."""
+        self.toggle_class("-whole-question")
+        if self.live is not None:
+            self._draw_question(self.live.view)
+
+    def _draw_question(self, view: RoundView) -> None:
+        """The prompt in the lines that there are; what is cut off ends in a sign and can be had by a key."""
+        question, room = (
+            view.prompt.text,
+            _QUESTION_LINES * max(20, (self._row.size.width or self.size.width) - 6) - _HINT_CELLS,
+        )
+        if self.has_class("-whole-question"):
+            shown, more = clean(question), ""
+        else:
+            shown = clean_line(question, room)
+            more = "  v: all of it" if shown.endswith("…") else ""
+        told = Content.assemble(("› ", "bold $accent"), shown, (more, "$text-muted"))
+        self.query_one("#question", Static).update(told)
 
     # Answering
 
@@ -117,7 +148,8 @@ class TableScreen(ArenaScreen):
         # Long lists and tables are slow to lay out: painting never takes more than a fifth of the time.
         rest_ns = max(REST * (time.monotonic_ns() - began_ns), int(self.frame_s * 0.9e9))
         self._next_frame_ns = began_ns + rest_ns
-        if ended and live.ended:
+        if ended and live.ended and live is not self._finished:
+            self._finished = live
             self._finish(live)
 
     def _finish(self, live: LiveRound) -> None:
@@ -127,8 +159,22 @@ class TableScreen(ArenaScreen):
             return
         if live.fault is not None:
             self.complain(live.fault)
+        if live.view.continues:
+            self.tell("That turn can't be voted on. What was said before it can.")
+            self.errand(self._back_to(live.view.continues))
+            return
         self.tell("This round can't be voted on. r plays it again.")
         self.errand(self._open_envelope(self.arena.reveal(live.view.id)))
+
+    async def _back_to(self, round_id: str) -> None:
+        """To the vote on the turns before one that failed or was called off, once the desk has given them back."""
+        for _ in range(_PATIENCE):
+            found = await wrap_future(self.arena.look(round_id))
+            if isinstance(found, SealedRound) and found.state is RoundState.READY:
+                await self.judge(found)
+                return
+            await sleep(FRAME_S)
+        self.enter(Phase.ASKING)
 
     def _start_vote(self, seats: Sequence[int]) -> None:
         self._shown_ns = time.monotonic_ns()
@@ -150,6 +196,8 @@ class TableScreen(ArenaScreen):
             self.enter(Phase.VOTING)
         elif self.live is not None and not self.live.stop():
             self.action_show_all()  # there is nothing left to call off
+        elif self.live is not None and self.live.view.continues:
+            self.errand(self._back_to(self.live.view.continues))
         else:
             self.enter(Phase.ASKING)
             self.tell("Round called off.")
@@ -264,7 +312,7 @@ class TableScreen(ArenaScreen):
         found = await wrap_future(self.arena.look(self.live.view.id))
         if not isinstance(found, SealedRound):
             self._show_names(found)
-        elif self.phase in (Phase.VOTING, Phase.VOTED):
+        elif self.phase in (Phase.VOTING, Phase.VOTED) and found.state is RoundState.READY:
             self.query_one(VoteBar).ask(self.query_one(VoteBar).seats)
             self.enter(Phase.VOTING)
         else:
@@ -272,6 +320,7 @@ class TableScreen(ArenaScreen):
 
     def _show_names(self, record: RoundRecord) -> None:
         self._row.reveal(record)
+        self._voted = record.vote is not None
         self.enter(Phase.REVEALED)
         said = f"You said: {_said(record.vote.verdict, record.vote.strength)}." if record.vote else "Not rated."
         if record.round.control:

@@ -39,7 +39,7 @@ class BoardPanel(Static):
         lines = self._board.standings if self._board else ()
         moves = [(line, self._moves.get(line.key, 0.0)) for line in lines]
         return "  ".join(
-            f"{clean_name(line.model.partition('/')[2], 16)} {line.score:.0f} {_arrow(move)}"
+            f"{clean_name((line.model.partition('/')[2] or line.model), 16)} {line.score:.0f} {_arrow(move)}"
             for line, move in moves
             if _arrow(move)
         )

@@ -39,4 +39,4 @@ class ProgressLine(Static):
         """Put what the verdict has changed behind it."""
         said, more = self._sum
         effect = f"  {effect}" if effect else ""
-        self.update(Content.assemble((said, "bold"), (effect, "$accent"), (f"  {more}", "$text-muted")))
+        self.update(Content.assemble((said, "bold"), (f"  {more}" if more else "", "$text-muted"), (effect, "$accent")))

@@ -48,7 +48,8 @@ class VoteBar(Static):
         seat = LABELS.lower().index(letter)
         if seat not in self._seats or seat in self._named:
             return
-        self._strength = strength or self._strength
+        if not self._groups:
+            self._strength = strength
         if self._joins:
             self._groups[-1].append(seat)
         else:

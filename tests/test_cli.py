@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from arena.store.connection import Connection
+
 ARENA = [sys.executable, "-m", "arena"]
 needs_engine = pytest.mark.skipif(importlib.util.find_spec("llama_cpp") is None, reason="llama-cpp-python is missing")
 
@@ -152,7 +154,9 @@ def test_run_reads_stdin_and_packs(tmp_path):
         (["run", "--file", "none.txt"], 2, "can't be read"),
         (["vote", "--verdict", "zzz", "a"], 1, "no round 'zzz'"),
         (["vote"], 1, "No round waits"),
-        (["show", "zzz"], 1, "no round"),
+        (["show", "zzz"], 1, "There is no database"),
+        (["board"], 1, "There is no database"),
+        (["-m", "demo/large", "run", "hi"], 2, "-m before a command"),
         (["explain", "speed"], 2, "no metric 'speed'"),
         (["fit", "--gpu", "big"], 2, "no size"),
         (["fit", "--kv", "q9_9"], 2, "q9_9"),
@@ -189,6 +193,26 @@ def test_fit_json_has_the_fields_that_programs_read():
     assert row["verdict"] == "fits"
     assert row["method"] in ("exact", "header")
     assert {"models", "verdict", "max_context", "placement"} <= set(found["together"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_behind_stdout_is_one_sentence():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*ARENA, "explain"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_export_writes_over_nothing_by_accident(tmp_path):
+    db, kept = str(tmp_path / "arena.db"), tmp_path / "board.html"
+    kept.write_text("mine")
+    Connection.open(Path(db)).close()
+    refused = arena("export", "-o", str(kept), "--db", db)
+    assert (refused.returncode, kept.read_text()) == (1, "mine")
+    assert "--force" in refused.stderr
+    assert arena("export", "-o", str(kept), "--force", "--db", db).returncode == 0
+    assert kept.read_text() == ""
 
 
 def test_a_reader_that_leaves_early_does_no_harm():

@@ -19,6 +19,7 @@ from arena.cli.html import _scale
 from arena.core.ratings import Board, Status
 from arena.core.votes import Stage
 from arena.ratings.board import compute_board
+from arena.store.connection import Connection
 
 HOSTILE = "x/<script>alert(1)</script>\"'&\x1b[31m\u202e"
 
@@ -117,6 +118,7 @@ def test_an_axis_holds_all_scores_in_round_steps(low, width):
 
 def test_the_command_writes_the_page(tmp_path):
     target = tmp_path / "board.html"
+    Connection.open(tmp_path / "arena.db").close()
     done = CliRunner().invoke(main_group, ["board", "--html", str(target), "--db", str(tmp_path / "arena.db")])
     assert (done.exit_code, done.output) == (0, "")
     assert target.read_text("utf-8").startswith("<!DOCTYPE html>")

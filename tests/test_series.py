@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from arena.backends.scripted import Script
+from arena.backends.scripted import Script, ScriptedBackend
+from arena.config import load
 from arena.core.errors import ArenaError
 from arena.core.prompts import Prompt
 from arena.core.rounds import RoundState, SealedRound
 from arena.core.votes import Verdict
 from arena.series import GIVE_UP_AFTER, Order
-from stage import CAST, NAMES, arena_on
+from arena.wiring import Arena
+from stage import CAST, ENDPOINT, NAMES, arena_on
 
 PROMPTS = tuple(Prompt(f"question {number}") for number in range(4))
 
@@ -104,6 +106,30 @@ def test_a_model_that_is_gone_or_another_one_voids_its_round_and_names_nobody(tm
         assert step.played is None
         assert step.found.state is RoundState.VOID
         assert step.found.flags == ("missing",)
+
+
+class Down(ScriptedBackend):
+    """A server that nobody answers at."""
+
+    async def find(self, ref):
+        raise ArenaError(f"{ref.endpoint} can't be reached.", "Start it.")
+
+
+def test_a_server_that_is_down_costs_no_round(tmp_path):
+    with arena_on(tmp_path) as arena:
+        queue = arena.series.plan(order(arena)).result()
+    down = Arena(replace(load(db=tmp_path / "arena.db"), controls=0.0), [Down(CAST, ENDPOINT)])
+    try:
+        with pytest.raises(ArenaError, match="can't be reached") as caught:
+            down.series.play(queue.id).result()
+        assert ENDPOINT not in str(caught.value), "which one would tell who sits there"
+        (left,) = down.series.states().result()
+        assert (left.planned, left.void) == (4, 0)
+        assert not down.series.playing
+    finally:
+        down.close()
+    with arena_on(tmp_path) as arena:
+        assert arena.series.play(queue.id).result() == 0
 
 
 def test_the_settings_of_a_queue_are_those_of_the_day_it_was_planned(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from arena.core.errors import ArenaError, SealedError
+from arena.core.loads import Load
 from arena.core.naming import MASK
 from arena.core.rounds import RoundState
 from arena.core.votes import Strength, Verdict, Vote
@@ -166,6 +167,23 @@ def test_a_prompt_that_became_a_conversation_was_played(ledger: SqliteLedger):
     first = ready(ledger)
     answered(ledger, further(ledger, first))
     assert ledger.played(ledger.round(first).round.prompt) == {tuple(sorted((ALPHA.fingerprint, BETA.fingerprint)))}
+
+
+def test_the_hour_of_a_load_of_the_first_turn_is_told_only_with_the_names(ledger: SqliteLedger):
+    first = ready(ledger)
+    second = further(ledger, first)
+    answered(ledger, second)
+    with ledger._connection.writing() as db:
+        db.execute("UPDATE rounds SET created_at = '2026-03-02T00:00:00' WHERE id = ?", [second.id])
+    known = {"context": 4096, "kv_type": "f16", "gpu_layers": -1, "method": "header", "runtime": "embedded"}
+    sizes = {"predicted_bytes": 5, "predicted_sigma_bytes": 1, "measured_bytes": 6, "buffers_bytes": 4}
+    load = Load("2026-03-01T08:15:00", "gpu:x", "Card", ref=ALPHA.ref, build="CUDA 1", **known, **sizes)
+    ledger.note_load(load)
+    assert [each.at for each in ledger.open_loads()] == ["2026-03-01"]
+    vote(ledger, second.id, "a")
+    assert [each.at for each in ledger.open_loads()] == ["2026-03-01"], "the vote can still be taken back"
+    ledger.mark_revealed(second.id)
+    assert ledger.open_loads() == [load]
 
 
 # Queues

@@ -374,3 +374,33 @@ async def test_running_through_the_history_shows_the_round_where_one_stops(tmp_p
             await until(pilot, lambda: len(pilot.app.screen.query("AnswerPane")) == 2)
             await pilot.press("escape")
             await until(pilot, lambda: not pilot.app.screen.query("#rounds"))
+
+
+async def test_the_hardware_beside_the_board_stands_still_while_a_queue_is_played(tmp_path):
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(160, 45)) as pilot:
+            await until(pilot, lambda: "FITS NOW" in screen_text(pilot))
+            arena.series.playing = True
+            await pilot.press("escape", "l")
+            await until(pilot, lambda: pilot.app.screen.query("#full-board"))
+            await pilot.press("5")
+            await until(pilot, lambda: "Readings pause" in screen_text(pilot))
+            assert "FITS NOW" not in screen_text(pilot)
+            arena.series.playing = False
+            await until(pilot, lambda: "FITS NOW" in screen_text(pilot))
+
+
+async def test_a_pack_that_is_taken_while_another_is_played_has_its_turn(tmp_path):
+    from arena.series import Order
+
+    slow = {name: Script(["word "] * 20, 0.02, info=script.info) for name, script in CAST.items()}
+    with arena_on(tmp_path, slow) as arena:
+        infos = tuple(arena.lineup.find(name).result() for name in NAMES[:2])
+        arena.series.plan(Order((Prompt("one"), Prompt("two")), infos, 2)).result()
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(120, 36)) as pilot:
+            await until(pilot, lambda: "zephyr" in screen_text(pilot))
+            await pilot.press("escape", "w")
+            await until(pilot, lambda: arena.series.playing)
+            arena.series.plan(Order((Prompt("three"),), infos, 1)).result()
+            await until(pilot, lambda: not any(queue.left for queue in arena.series.states().result()))
+            assert len(arena.waiting().result()) == 3

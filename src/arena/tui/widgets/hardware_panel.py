@@ -21,6 +21,8 @@ STATES = {
     Fits.UNKNOWN: ("unknown", "$text-muted"),
 }
 
+_TITLE = Content.styled("HARDWARE", "bold $text-muted")
+
 
 class HardwarePanel(Static):
     """Readings come from outside; the panel never asks a driver."""
@@ -59,9 +61,11 @@ class HardwarePanel(Static):
 
     def _draw(self) -> None:
         if self._machine is None:
+            if self._sealed:
+                self.update(Content("\n\n").join([_TITLE, *self._sealed_lines()]))
             return
         width = max(20, self.size.width)
-        lines = [Content.styled("HARDWARE", "bold $text-muted"), Content("")]
+        lines = [_TITLE, Content("")]
         planned = {} if self._sealed else _planned(self._fits, self._together)
         for gpu in self._machine.gpus:
             lines += _gpu(gpu, planned.get(f"gpu {gpu.index}", 0), width, sealed=self._sealed)

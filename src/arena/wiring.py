@@ -115,8 +115,8 @@ class Arena:
         """
 
         def vote_and_open(ledger: SqliteLedger) -> RoundRecord:
-            ledger.cast(Vote(round_id, verdict, decided_ms=decided_ms, note=note, strength=strength))
-            ledger.mark_revealed(round_id)
+            vote = Vote(round_id, verdict, decided_ms=decided_ms, note=note, strength=strength)
+            ledger.cast(vote, reveal=True)  # at once: two programs that vote on one round must not both see names
             return ledger.round(round_id)
 
         return self._desk.do(vote_and_open)

@@ -114,8 +114,8 @@ class SqliteLedger(LedgerDealing):
             ended = RoundState.UNBLINDED if state is RoundState.READY and not row["blind"] else state
             _set_state(db, round_id, ended, [*rows.names(row["flags"]), *flags, *told, *again])
 
-    def cast(self, vote: Vote) -> None:
-        """Store a vote, in place of an earlier one of the same voter.
+    def cast(self, vote: Vote, *, reveal: bool = False) -> None:
+        """Store a vote, in place of an earlier one of the same voter; with `reveal` its names are out with it.
 
         Raises ArenaError when the round is unknown, void, not ready, or revealed already, or when the verdict names
         seats that the round has not. A vote on an unblinded round is stored as not blind, whatever it says of itself.
@@ -145,6 +145,8 @@ class SqliteLedger(LedgerDealing):
             self._connection.insert("votes", stored)
             if not open_already:
                 db.execute("UPDATE rounds SET state = 'voted' WHERE id = ?", [vote.round_id])
+            if reveal:
+                _open(db, vote.round_id, whole=True)
 
     def retract(self, round_id: str) -> None:
         """Take the newest vote of a round back; it waits for a vote again.
@@ -175,12 +177,7 @@ class SqliteLedger(LedgerDealing):
             if row["state"] in SEALED:
                 raise SealedError(f"Round {round_id} has no vote yet.", "Vote first; the names come after it.")
             # Of a further turn that is void, the turns before it wait for a vote again.
-            whole = "" if row["state"] == RoundState.VOID else " OR id IN (SELECT id FROM turns)"
-            db.execute(
-                f"{_CONVERSATION} UPDATE rounds SET revealed_at = coalesce(revealed_at, :now)"  # noqa: S608
-                f" WHERE id = :id{whole}",
-                {"id": round_id, "now": rows.now()},
-            )
+            _open(db, round_id, whole=row["state"] != RoundState.VOID)
 
     def reveal_unvoted(self, round_id: str) -> None:
         """Peek: the names are seen before the vote, and the round is never rated. May be said twice.
@@ -291,6 +288,15 @@ class SqliteLedger(LedgerDealing):
         ]
         others = self._dealt(row["prompt"], besides=row["id"]).values()
         return any(sorted(keys) == sorted(mine) for keys in others)
+
+
+def _open(db: sqlite3.Connection, round_id: str, *, whole: bool) -> None:
+    """Say that the names of a round are out; `whole`: of the turns before it too."""
+    turns = " OR id IN (SELECT id FROM turns)" if whole else ""
+    db.execute(
+        f"{_CONVERSATION} UPDATE rounds SET revealed_at = coalesce(revealed_at, :now) WHERE id = :id{turns}",  # noqa: S608 - no value in it
+        {"id": round_id, "now": rows.now()},
+    )
 
 
 def _set_state(db: sqlite3.Connection, round_id: str, state: RoundState, flags: Collection[str]) -> None:

@@ -68,11 +68,6 @@ class Table:
         self.dropped = False
         """Whether nobody wants what is called off now: the next start finds the round in work then, and says so."""
 
-    @property
-    def busy(self) -> bool:
-        """Whether a round is being played now."""
-        return self._playing.locked()
-
     def choose(self, infos: Sequence[ModelInfo], seats: int) -> Future[Chosen]:
         """Who plays next of the chosen ones, and with which probability the rule chose them; None: no choice.
 

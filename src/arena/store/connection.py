@@ -79,16 +79,8 @@ class Connection:
         It takes the write lock at once: a transaction that reads first and writes later fails, whatever the time-out,
         when another one has written in between.
         """
-        conn = self._conn
-        with spoken(self.path):
-            conn.execute("BEGIN IMMEDIATE")
-            try:
-                yield conn
-                conn.execute("COMMIT")
-            except BaseException:
-                if conn.in_transaction:
-                    conn.execute("ROLLBACK")
-                raise
+        with self._transaction("BEGIN IMMEDIATE") as conn:
+            yield conn
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -105,9 +97,15 @@ class Connection:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[sqlite3.Connection]:
         """One transaction on temporary tables alone: it may take long, and keeps nobody waiting."""
+        with self._transaction("BEGIN") as conn:
+            yield conn
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        """On disk when the block is left, undone when it raises."""
         conn = self._conn
         with spoken(self.path):
-            conn.execute("BEGIN")
+            conn.execute(begin)
             try:
                 yield conn
                 conn.execute("COMMIT")

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from arena.backends.scripted import Script, ScriptedBackend
+from arena.cli.rounds import as_text
 from arena.config import load
+from arena.core.events import Chunk
 from arena.core.prompts import Prompt
 from arena.core.rounds import Pace, RoundState
 from arena.core.votes import Strength
@@ -404,3 +406,27 @@ async def test_a_pack_that_is_taken_while_another_is_played_has_its_turn(tmp_pat
             arena.series.plan(Order((Prompt("three"),), infos, 1)).result()
             await until(pilot, lambda: not any(queue.left for queue in arena.series.states().result()))
             assert len(arena.waiting().result()) == 3
+
+
+async def test_what_was_thought_is_sealed_until_the_reveal_and_there_on_a_key(tmp_path):
+    thinking = Script([Chunk("Sixty-seven less twenty-six", "thought"), "It is 41."], info=CAST["zephyr-9b"].info)
+    with arena_on(tmp_path, {**CAST, "zephyr-9b": thinking}) as arena:
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(160, 45)) as pilot:
+            await ask(pilot)
+            await pilot.press("d")
+            await pilot.pause()
+            assert "twenty-six" not in screen_text(pilot)
+            await pilot.press("a")
+            await revealed(pilot)
+            await until(pilot, lambda: "of thinking, d shows it" in screen_text(pilot))
+            assert "twenty-six" not in screen_text(pilot)
+            await pilot.press("d")
+            await until(pilot, lambda: "twenty-six" in screen_text(pilot) and "It is 41." in screen_text(pilot))
+            await pilot.press("d")
+            await until(pilot, lambda: "twenty-six" not in screen_text(pilot))
+            await pilot.press("h")
+            await until(pilot, lambda: pilot.app.screen.query("#rounds") and "It is 41." in screen_text(pilot))
+            await pilot.press("d")
+            await until(pilot, lambda: "twenty-six" in screen_text(pilot))
+            key = arena.history().result()[0].id
+            assert "(thinking) Sixty-seven" in as_text(arena.look(key).result())

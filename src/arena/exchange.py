@@ -15,8 +15,6 @@ from arena.desk import Desk
 if TYPE_CHECKING:
     from arena.store.ledger import SqliteLedger
 
-FORMATS = ("jsonl", "csv")
-
 
 class Exchange:
     """Works at the desk, like everything that reads or writes the database."""

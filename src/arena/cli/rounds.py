@@ -93,7 +93,9 @@ def as_text(found: RoundRecord | SealedRound) -> str:
         lines.append(f"{seat.label}  {clean_line(name)}")
         if seat.index in answers:
             answer = answers[seat.index]
-            lines += [clean(answer.text) or "(no answer)", _figures(answer), *filter(None, [clean(answer.error)])]
+            thought = [f"(thinking) {clean(answer.thought)}", ""] if answer.thought else []
+            lines += [*thought, clean(answer.text) or "(no answer)", _figures(answer)]
+            lines += [*filter(None, [clean(answer.error)])]
         else:
             lines.append("(no answer)")
         lines.append("")

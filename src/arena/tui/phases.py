@@ -41,6 +41,7 @@ ALLOWED: dict[str, frozenset[Phase]] = {
     "same_again": frozenset({Phase.REVEALED}),
     "note": frozenset({Phase.REVEALED}),
     "question": _SHOWN,
+    "thinking": frozenset({Phase.REVEALED}),
     "prompt": frozenset({Phase.ASKING}),
     "pace": frozenset({Phase.ASKING}),
     "prompts": _FREE,
@@ -96,6 +97,9 @@ KEYS: list[BindingType] = [
     Binding("l", "board", "Board", id="go.board"),
     Binding("h", "history", "History", id="go.history"),
     Binding("v", "question", "Whole question", tooltip="All of a long prompt", show=False, id="round.question"),
+    Binding(
+        "d", "thinking", "Thinking", tooltip="What they thought before they answered", show=False, id="round.think"
+    ),
     Binding("z", "zoom", "Zoom", tooltip="One pane over the whole width", show=False, id="pane.zoom"),
     Binding("1", "pane(0)", "Pane A", show=False, id="pane.a"),
     Binding("2", "pane(1)", "Pane B", show=False, id="pane.b"),

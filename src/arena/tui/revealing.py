@@ -28,6 +28,9 @@ def figures(answer: Answer | None) -> Content:
     if answer.outcome is Outcome.FAILED:
         return Content.styled(clean_line(answer.error, 300), "$error")
     facts = [text for text in _facts(answer.metrics) if text]
+    if answer.thought:
+        tokens = _value(answer.metrics.think_tokens, " ({} tokens)")
+        facts.append(f"{len(answer.thought):,} characters of thinking{tokens}, d shows it")
     if answer.outcome is not Outcome.ANSWERED:
         facts.append(answer.outcome.value)
     if answer.error:

@@ -35,6 +35,7 @@ _SECTIONS = (
             ("f  R", "one more turn with the same sealed models; new answers from them"),
             ("u", "take the vote back, until the names come out"),
             ("P", "peek: reveal without a vote. The round is never rated"),
+            ("d", "after the reveal: what they thought before they answered"),
             ("a b c t  o", "after the reveal: which would you use, knowing this? A note on the vote"),
         ),
     ),

@@ -41,6 +41,7 @@ class HistoryScreen(ArenaScreen):
         Binding("2", "pane(1)", show=False, id="history.b"),
         Binding("3", "pane(2)", show=False, id="history.c"),
         Binding("z", "zoom", "Zoom", id="history.zoom"),
+        Binding("d", "thinking", "Thinking", id="history.think"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
         Binding("question_mark", "app.help", "Help"),
@@ -74,6 +75,11 @@ class HistoryScreen(ArenaScreen):
     def action_zoom(self) -> None:
         """Show one answer over the whole width, or all again."""
         self.query_one(PaneRow).zoom()
+
+    def action_thinking(self) -> None:
+        """What was thought before the answers, and back; of a sealed round nothing."""
+        if not self.query_one(PaneRow).think():
+            self.tell("No thinking was told, or it is sealed.")
 
     def action_search(self) -> None:
         """Go to the search box."""

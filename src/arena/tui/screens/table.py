@@ -355,6 +355,11 @@ class TableScreen(ArenaScreen):
     def _row(self) -> PaneRow:
         return self.query_one(PaneRow)
 
+    def action_thinking(self) -> None:
+        """What was thought before the answers, and back."""
+        if not self._row.think():
+            self.tell("None of them has told what it thought.")
+
     def action_zoom(self) -> None:
         """Show one pane over the whole width, or all again."""
         self._row.zoom()

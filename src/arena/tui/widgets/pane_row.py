@@ -26,6 +26,10 @@ class PaneRow(Vertical):
         super().__init__(id="panes")
         self._zoomed = False
         self._current = 0
+        self._record: RoundRecord | None = None
+        """The round, once its names are out."""
+        self._thinks = False
+        """Whether the thinking stands above the answers."""
 
     def compose(self) -> ComposeResult:
         """A strip of seats, and the row."""
@@ -39,7 +43,7 @@ class PaneRow(Vertical):
 
     async def deal(self, labels: Sequence[str]) -> None:
         """Put empty panes for these labels in place of the old ones."""
-        self._zoomed, self._current = False, 0
+        self._zoomed, self._current, self._record, self._thinks = False, 0, None, False
         row = self.query_one("#pane-row", Horizontal)
         await row.remove_children()
         await row.mount_all([AnswerPane(label) for label in labels])
@@ -69,17 +73,35 @@ class PaneRow(Vertical):
 
     def reveal(self, record: RoundRecord) -> None:
         """Open the envelope: who sat where, how fast, and who was preferred."""
+        self._record = record
         answers = {answer.seat: answer for answer in record.answers}
         winners = record.vote.verdict.winners if record.vote else ()
         for seat, name, pane in zip(record.round.seats, record.round.names, self.panes, strict=True):
             won = seat.index in winners and len(winners) < len(record.round.seats)
             pane.reveal(name_line(name, seat.contestant, won=won), figures(answers.get(seat.index)))
-            if "named" in record.flags and seat.index in answers:  # what was masked is said now
-                turns = [{answer.seat: answer.text for answer in turn.answers} for turn in record.earlier]
-                pane.answer.replace([*(turn.get(seat.index, "") for turn in turns), answers[seat.index].text])
+        if "named" in record.flags:  # what was masked is said now
+            self._write_anew()
         if len(winners) == 1:  # where one pane is seen at a time, that one
             self._current = winners[0]
             self.line_up()
+
+    def think(self) -> bool:
+        """Show what was thought above the answers, or the answers alone again. False: nobody has told a thought."""
+        if self._record is None or not any(answer.thought for answer in self._record.answers):
+            return False
+        self._thinks = not self._thinks
+        self._write_anew()
+        return True
+
+    def _write_anew(self) -> None:
+        """All turns of every seat, raw, and before the last answer what was thought where that is wanted."""
+        if self._record is None:
+            return
+        turns = [{answer.seat: answer.text for answer in turn.answers} for turn in self._record.earlier]
+        for answer in self._record.answers:
+            thought = _quoted(answer.thought) if self._thinks and answer.thought else ""
+            said = [*(turn.get(answer.seat, "") for turn in turns), thought + answer.text]
+            self.panes[answer.seat].answer.replace(said)
 
     def to_the_top(self) -> None:
         """Show where the answers begin, unless the user has gone somewhere else in one."""
@@ -117,3 +139,9 @@ class PaneRow(Vertical):
         ]
         keys = " ".join(str(index + 1) for index in range(len(panes)))
         strip.update(Content.assemble(*marks, (f"   {keys}: the other answers", "$text-muted")))
+
+
+def _quoted(thought: str) -> str:
+    """A thought as a quotation in Markdown, with a blank line behind it."""
+    lines = "\n".join(f"> {line}" for line in thought.strip().split("\n"))
+    return f"*Thinking*\n\n{lines}\n\n"

@@ -78,3 +78,13 @@ def test_a_slow_line_can_be_said_in_the_file_and_in_the_environment(tmp_path):
     assert not load(environ={}).slow_link
     with pytest.raises(UsageError, match="ARENA_SLOW_LINK"):
         load(environ={"ARENA_SLOW_LINK": "a bit"})
+
+
+def test_the_language_of_the_screens_is_one_that_there_is(tmp_path):
+    path = tmp_path / "arena.toml"
+    path.write_text('lang = "ko"\n', "utf-8")
+    assert load(path, environ={}).lang == "ko"
+    assert load(path, environ={"ARENA_LANG": "en"}).lang == "en"
+    assert load(environ={}).lang == "auto"
+    with pytest.raises(UsageError, match=r"lang can't be 'fr'\. It is one of: auto, en, ko"):
+        load(environ={"ARENA_LANG": "fr"})

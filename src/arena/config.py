@@ -51,6 +51,8 @@ class Settings:
     """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
     reveal_after_s: float = 1.5
     """How long a vote can be taken back on the screen before its names come out; 0: not at all."""
+    lang: str = "auto"
+    """The language of the screens: en, ko, or auto for that of the locale."""
     slow_link: bool = False
     """Whether the terminal is at the end of a slow line: fewer frames, no animation."""
     discover: bool = True
@@ -83,7 +85,7 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
-    for name in ("pace", "schedule", "seats", "theme", "db", "discover", "slow_link"):
+    for name in ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link"):
         if value := environ.get(f"ARENA_{name.upper()}"):
             settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
@@ -140,12 +142,12 @@ def _text(key: str, value: Any, where: str) -> str:  # noqa: ANN401
     return value
 
 
-def _choice(key: str, value: Any, where: str) -> Pace | Schedule:  # noqa: ANN401
-    kind: type[Pace | Schedule] = Pace if key == "pace" else Schedule
-    if value not in [choice.value for choice in kind]:
-        choices = ", ".join(choice.value for choice in kind)
-        raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is one of: {choices}.")
-    return kind(value)
+def _choice(key: str, value: Any, where: str) -> Pace | Schedule | str:  # noqa: ANN401
+    kind = _CHOICES[key]
+    choices = [choice.value for choice in kind] if isinstance(kind, type) else list(kind)
+    if value not in choices:
+        raise UsageError(f"{where}: {key} can't be {value!r}.", f"It is one of: {', '.join(choices)}.")
+    return kind(value) if isinstance(kind, type) else str(value)
 
 
 def _seats(key: str, value: Any, where: str) -> int:  # noqa: ANN401
@@ -184,8 +186,13 @@ def _path(key: str, value: Any, where: str) -> Path:  # noqa: ANN401
     return path
 
 
+_CHOICES: dict[str, type[Pace | Schedule] | tuple[str, ...]] = {
+    "pace": Pace,
+    "schedule": Schedule,
+    "lang": ("auto", "en", "ko"),
+}
 _CONVERTERS: dict[str, Callable[[str, Any, str], Any]] = {
-    **dict.fromkeys(("pace", "schedule"), _choice),
+    **dict.fromkeys(_CHOICES, _choice),
     **dict.fromkeys(_FROM_TO, _number),
     **dict.fromkeys(("db", "prompts_folder", "cache_folder"), _path),
     "seats": _seats,

@@ -49,7 +49,8 @@ def opened(db: Path | None, config: Path | None, *, reads: bool = False) -> Iter
     named = db or given.get("db") or os.environ.get("ARENA_DB")
     if reads and named and not settings.db.exists():
         raise ArenaError(f"There is no database {settings.db}.", "Play a round into it first, or name another file.")
-    arena = Arena(replace(settings, slow_link=settings.slow_link or bool(given.get("slow_link"))))
+    lang = given.get("lang") or settings.lang
+    arena = Arena(replace(settings, slow_link=settings.slow_link or bool(given.get("slow_link")), lang=lang))
     try:
         yield arena
     finally:
@@ -70,6 +71,7 @@ def print_json(value: object) -> None:
 @click.version_option(__version__, prog_name="arena")
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="A contestant; give two or more.")
 @click.option("--slow-link", is_flag=True, help="For a slow line: fewer frames, no animation.  [ARENA_SLOW_LINK]")
+@click.option("--lang", type=click.Choice(["auto", "en", "ko"]), help="The language of the screens.  [ARENA_LANG]")
 @places
 @click.pass_context
 def main_group(
@@ -96,6 +98,9 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
         from arena.cli.models import contestants  # noqa: PLC0415
 
         contestants(arena, models)  # a name that is off is said here, not inside the screen
+    from arena.tui.language import use  # noqa: PLC0415
+
+    use(arena.settings.lang)
     from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
     from arena.tui.leaving import leaves_when_told  # noqa: PLC0415
 

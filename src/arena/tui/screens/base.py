@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from textual.binding import ActiveBinding
 from textual.reactive import reactive
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from arena.core.errors import ArenaError
 from arena.core.text import clean_line
+from arena.tui.language import _
 from arena.tui.wire.wired_app import FRAME_S, WiredApp
 from arena.wiring import Arena
 
+T = TypeVar("T")
 
-class ArenaScreen(Screen[None]):
+
+class TranslatedKeys(Screen[T]):
+    """Names its keys in the language of the user, in the footer and wherever else keys are listed."""
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys that mean something now."""
+        found = super().active_bindings
+        return {
+            key: active._replace(
+                binding=replace(active.binding, description=_(active.binding.description)), tooltip=_(active.tooltip)
+            )
+            for key, active in found.items()
+        }
+
+
+class Dialog(TranslatedKeys[T], ModalScreen[T]):
+    """A screen in front of another one, closed with a result."""
+
+
+class ArenaScreen(TranslatedKeys[None]):
     """A screen on an arena. Only screens see it; widgets get nouns."""
 
     AUTO_FOCUS = ""

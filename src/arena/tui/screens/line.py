@@ -8,11 +8,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
+from arena.tui.screens.base import Dialog
 
-class LineScreen(ModalScreen[str | None]):
+
+class LineScreen(Dialog[str | None]):
     """A title and a line to write on. Enter takes it, Escape leaves everything as it was."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back", id="line.back")]

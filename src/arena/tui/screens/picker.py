@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -20,6 +19,7 @@ from arena.core.machine import Fits, FitVerdict, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line, clean_name
 from arena.core.variants import Variant
+from arena.tui.screens.base import Dialog
 from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.variant import VariantScreen
 from arena.tui.widgets.hardware_panel import STATES
@@ -45,7 +45,7 @@ class Choice:
     seats: int
 
 
-class PickerScreen(ModalScreen[Choice | None]):
+class PickerScreen(Dialog[Choice | None]):
     """Space marks a model, 2 and 3 set the seats, Enter takes the choice."""
 
     AUTO_FOCUS = "#models"

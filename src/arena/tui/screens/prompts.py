@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -19,6 +18,7 @@ from arena.core.prompts import Pack, Prompt
 from arena.core.rounds import Pace
 from arena.core.text import clean_line, counted
 from arena.series import Order
+from arena.tui.screens.base import Dialog
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Taken:
         return Order(self.prompts, tuple(infos), len(self.prompts), seats, title, Pace.WHOLE)
 
 
-class PromptsScreen(ModalScreen[Taken | None]):
+class PromptsScreen(Dialog[Taken | None]):
     """Every prompt of every pack, with its text below."""
 
     AUTO_FOCUS = "#packs"

@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, ProgressBar, Static
 
 from arena.core.endpoints import PullProgress
@@ -18,12 +17,13 @@ from arena.core.errors import ArenaError
 from arena.core.machine import human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line
+from arena.tui.screens.base import Dialog
 from arena.wiring import Arena
 
 FRAME_S = 0.25
 
 
-class PullScreen(ModalScreen[ModelInfo | None]):
+class PullScreen(Dialog[ModelInfo | None]):
     """Enter fetches, Escape stops; what was fetched stays, and the next time goes on from there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "stop", "Stop", id="pull.stop")]

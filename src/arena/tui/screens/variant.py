@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from arena.core.errors import UsageError
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line
 from arena.core.variants import Variant
+from arena.tui.screens.base import Dialog
 
 
 def _example(info: ModelInfo) -> str:
@@ -22,7 +22,7 @@ def _example(info: ModelInfo) -> str:
     return ",".join(each for each in ("temperature=0", "thinking=off") if each.partition("=")[0] in info.adjustable)
 
 
-class VariantScreen(ModalScreen[ModelInfo | None]):
+class VariantScreen(Dialog[ModelInfo | None]):
     """Settings in the form KEY=VALUE, with commas between. Enter takes them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Back", id="variant.back")]

@@ -25,6 +25,9 @@ _SECTIONS = (
             ("space", "show complete answers at once"),
             ("1 2 3  z", "go to an answer; one answer over the whole width"),
             ("v", "all of a long prompt, and back"),
+            ("/", "find words in all answers: Enter or ↓ next, ↑ the one before, Esc ends"),
+            ("D", "compare two answers, sentence by sentence"),
+            ("y  Y", "copy an answer or its code: to the clipboard; into a file"),
         ),
     ),
     (

@@ -124,7 +124,7 @@ class RoundScreen(TableScreen):
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
             self.query_one(PromptBox).focus()
-        else:
+        elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)
         self._draw_phase()
 

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
+from arena.tui.widgets.finding import Found
 from arena.tui.widgets.markdown_lines import MarkdownLines
 
 
@@ -31,6 +32,7 @@ class AnswerText(ScrollView, can_focus=True):
         Binding("k", "scroll_up", "Up", show=False),
         Binding("g", "scroll_home", "Top", show=False),
         Binding("G", "scroll_end", "End", show=False),
+        Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
     class Moved(Message):
@@ -44,6 +46,12 @@ class AnswerText(ScrollView, can_focus=True):
         self._begins = 0
         """The line at which the last turn begins."""
         self._follows = True
+        self._words = ""
+        """What is looked for."""
+        self._found: Found | None = None
+        """Where it stands; None: in other lines than those of now."""
+        self._current = -1
+        """The match that one has gone to."""
 
     @property
     def text(self) -> str:
@@ -96,10 +104,38 @@ class AnswerText(ScrollView, can_focus=True):
         self._relay()
         self.post_message(self.Moved())
 
+    def find(self, words: str) -> None:
+        """Mark these words wherever they stand; '' marks nothing."""
+        self._words, self._found, self._current = words, None, -1
+        self.refresh()
+
+    @property
+    def matches(self) -> int:
+        """How often they stand there."""
+        return len(self._matches.lines)
+
+    def go_to_match(self, index: int) -> None:
+        """Show a match in the middle of the pane, and mark it as the one that is meant; -1: it is in another pane."""
+        self._current = index
+        if index >= 0:
+            at = self._matches.lines[index] - self.size.height // 2
+            self.scroll_to(y=max(0, at), animate=False, immediate=True, force=True)
+        self.refresh()
+
+    @property
+    def _matches(self) -> Found:
+        if self._found is None:
+            lines = self._laid_out()
+            self._found = Found(self._words, [strip.text for strip in map(lines.line, range(len(lines))) if strip])
+        return self._found
+
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
         width, style = self.size.width, self.rich_style
-        strip = self._laid_out().line(y + self.scroll_offset.y)
+        y += self.scroll_offset.y
+        strip = self._laid_out().line(y)
+        if strip is not None and self._words:
+            strip = self._matches.mark(y, strip, self._current)
         return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
 
     def on_resize(self, event: Resize) -> None:
@@ -138,6 +174,7 @@ class AnswerText(ScrollView, can_focus=True):
         return self._lines
 
     def _fit(self) -> None:
+        self._found = None
         self.virtual_size = Size(self.size.width, len(self._laid_out()))
 
 
@@ -176,6 +213,10 @@ class AnswerPane(Vertical):
         """Put a sentence of arena's own below the answer, such as why it failed."""
         self.add_class("-told")
         self.query_one(".pane-footer", Static).update(Content(sentence))
+
+    def on_click(self) -> None:
+        """A click anywhere in the pane is meant for its text."""
+        self.answer.focus()
 
     def clear_told(self) -> None:
         """Take that sentence away."""

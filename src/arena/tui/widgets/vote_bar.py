@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from arena.core.rounds import LABELS
 from arena.core.votes import Kind, Strength, Verdict
+from arena.tui.language import _
 from arena.tui.widgets.clickable import clickable
 
 
@@ -112,17 +113,17 @@ class VoteBar(Static):
             question = f"{order} {'=' if self._joins else '>'} …"
             hint = Content(", ").join(
                 (
-                    clickable("=: as good", "$text-muted", "screen.level"),
-                    clickable("enter: only the best", "$text-muted", "screen.vote('accept')"),
-                    clickable("backspace: take back", "$text-muted", "screen.vote('take_back')"),
+                    clickable(_("=: as good"), "$text-muted", "screen.level"),
+                    clickable(_("enter: only the best"), "$text-muted", "screen.vote('accept')"),
+                    clickable(_("backspace: take back"), "$text-muted", "screen.vote('take_back')"),
                 )
             )
         else:
-            choices.append(clickable("tie", "bold", "screen.tie"))
-            two = len(self._seats) == 2
-            question = "Which is better?" if two else "Which is best?"
-            hint = Content(
-                "Capital: clearly. Names come after the vote." if two else "Best first. Names come after the vote."
-            )
+            choices.append(clickable(_("tie"), "bold", "screen.tie"))
+            if len(self._seats) == 2:
+                question, told = _("Which is better?"), _("Capital: clearly so. Names come after the vote.")
+            else:
+                question, told = _("Which is best?"), _("Letters, best first. Names come after the vote.")
+            hint = Content.styled(told, "$text-muted")
         offered = Content("  ").join(choices)
-        self.update(Content.assemble((question, "bold $accent"), "  ", offered, "   ", hint.stylize("$text-muted")))
+        self.update(Content.assemble((question, "bold $accent"), "  ", offered, "   ", hint))

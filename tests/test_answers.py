@@ -73,6 +73,7 @@ def test_an_answer_and_each_block_of_its_code_can_be_copied():
     assert (python.language, python.text) == ("python", "def pick(queue):\n    return queue[0]\n")
     assert (shell.language, shell.text, shell.number) == ("", "ls -l\n", 2)
     assert copyables([("B", " \n")]) == []
+    assert len(copyables([("A", "~~~\nx\n~~~\n" * 500)])) == 100, "nobody chooses from more"
 
 
 def test_a_fence_that_is_still_open_ends_with_the_text():
@@ -133,7 +134,8 @@ async def test_while_the_round_is_blind_a_copy_in_a_file_bears_round_and_label_a
             assert not told_by(screen_text(pilot))
 
 
-async def test_what_is_too_long_for_a_clipboard_goes_into_a_file(tmp_path):
+async def test_what_is_too_long_for_a_clipboard_goes_into_a_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("ARENA_PACE", "whole")
     long = "word " * (CLIPBOARD_BYTES // 5 + 1)
     with arena_on(tmp_path, cast_of({**SAID, "zephyr-9b": long, "kestrel-3b": long})) as arena:
         app = ArenaApp(arena, NAMES[:2])
@@ -226,6 +228,11 @@ async def test_who_searches_while_the_last_words_arrive_does_not_vote(tmp_path):
             await shows(pilot, " of 60, in A")
             await pilot.press("escape", "a")
             await until(pilot, lambda: app.screen.phase is Phase.REVEALED)
+            await pilot.press("slash")
+            await until(pilot, lambda: app.screen._row.finds)
+            app.screen.action_ask_again()  # as from the palette
+            assert not app.screen._row.finds
+            assert app.screen.phase is Phase.ASKING
 
 
 async def test_keys_that_arrive_in_one_go_are_words_and_no_votes(tmp_path):

@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from arena.core.errors import ArenaError
@@ -14,6 +15,8 @@ from arena.tui.last_mile import harmless
 
 CLIPBOARD_BYTES = 64 * 1024
 """Terminals take about 100,000 bytes at once, and base64 makes four of three."""
+_MOST_BLOCKS = 99
+"""Of one answer; nobody chooses from more."""
 _FENCE = re.compile(r"^( {0,12})(`{3,}|~{3,})([^\n`]*)\n(.*?)(?:^ *\2[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -79,7 +82,8 @@ def keep(folder: Path, name: str, text: str) -> Path:
 
 def _blocks(text: str) -> list[tuple[str, str]]:
     """Language and code of every fenced block; one that is still open ends with the text."""
-    return [(name.strip(), _outdented(code, len(indent))) for indent, _, name, code in _FENCE.findall(text)]
+    found = (match.groups() for match in islice(_FENCE.finditer(text), _MOST_BLOCKS))
+    return [(name.strip(), _outdented(code, len(indent))) for indent, _, name, code in found]
 
 
 def _outdented(code: str, indent: int) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import zip_longest
 
-MOST_CHARACTERS = 30_000
+MOST_CHARACTERS = 16_000
 """Of each answer; a model that has gone round in circles for a megabyte is not worth the wait."""
-_MOST_SENTENCES = 600
+_MOST_SENTENCES = 300
 _LONGEST_SENTENCE = 1_000
 _ALIKE = 0.4
 """From here on two sentences are told apart by their words."""

@@ -135,6 +135,7 @@ class RoundScreen(TableScreen):
             self.query_one(BoardPanel).seal()
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
+            self._row.stop_finding()
             self.query_one(PromptBox).focus()
         elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)

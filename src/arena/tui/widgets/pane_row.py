@@ -54,7 +54,7 @@ class PaneRow(Vertical):
     async def deal(self, labels: Sequence[str]) -> None:
         """Put empty panes for these labels in place of the old ones."""
         self._zoomed, self._current, self._record, self._thinks = False, 0, None, False
-        self.query_one(FindLine).display = False
+        self.stop_finding()
         row = self.query_one("#pane-row", Horizontal)
         await row.remove_children()
         await row.mount_all([AnswerPane(label) for label in labels])
@@ -157,7 +157,13 @@ class PaneRow(Vertical):
     @property
     def finds(self) -> bool:
         """Whether something is being looked for: the line has the keyboard."""
-        return self.query_one(FindLine).display
+        return any(line.display for line in self.query(FindLine))
+
+    def stop_finding(self) -> None:
+        """Nothing is marked any more, and the line is gone."""
+        for pane in self.panes:
+            pane.answer.find("")
+        self.query(FindLine).set(display=False)
 
     def find(self) -> None:
         """Ask for words and mark them in all panes."""
@@ -183,13 +189,11 @@ class PaneRow(Vertical):
         self._go_to_match()
 
     def on_find_line_ended(self, message: FindLine.Ended) -> None:
-        """Nothing is marked any more; the pane in which the last place was has the keyboard."""
+        """The pane in which the last place was gets the keyboard."""
         message.stop()
         places = self._places()
         seat = places[self._match % len(places)][0] if places else None
-        for pane in self.panes:
-            pane.answer.find("")
-        self.query_one(FindLine).display = False
+        self.stop_finding()
         self.screen.set_focus(self._before if seat is None else self.panes[seat].answer)
 
     def _places(self) -> list[tuple[int, int]]:

@@ -46,7 +46,7 @@ ls -l
 SAID = {
     "zephyr-9b": "The kettle boils at one hundred degrees. It whistles then. Pour the water over the leaves.",
     "kestrel-3b": "The kettle boils at ninety degrees. It whistles then. Drink.",
-    "ocelot-1b": "No kettle is needed.",
+    "ocelot-1b": "Tea?\n\n- No kettle is needed.",
 }
 
 
@@ -58,6 +58,12 @@ async def ask(pilot, text="why?"):
     await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
     await pilot.press(*text, "enter")
     await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTING)
+
+
+def reversed_in(answer):
+    """What is marked in a pane."""
+    lines = map(answer.render_line, range(answer.size.height))
+    return "".join(segment.text for line in lines for segment in line if segment.style.reverse)
 
 
 async def shows(pilot, *texts):
@@ -200,15 +206,16 @@ async def test_words_are_found_in_all_panes_and_letters_are_no_votes_meanwhile(t
             await shows(pilot, "1 of 3, in A")
             await pilot.press("up")
             await shows(pilot, "3 of 3, in C")
+            await until(pilot, lambda: "No kettle" in screen_text(pilot))
             marked = [pane.answer for pane in app.screen._row.panes if pane.answer._current >= 0]
             assert [pane.parent.label for pane in marked] == ["C"]
-            assert any(segment.style.reverse for y in range(9) for segment in marked[0].render_line(y))
+            assert reversed_in(marked[0]) == "kettle"
             await pilot.press(*"xyz")
             await shows(pilot, "nothing found")
             await pilot.press("escape")
             await until(pilot, lambda: not app.screen._row.finds)
             assert app.screen.phase is Phase.VOTING
-            assert not any(segment.style.reverse for y in range(9) for segment in marked[0].render_line(y))
+            assert reversed_in(marked[0]) == ""
 
 
 async def test_who_searches_while_the_last_words_arrive_does_not_vote(tmp_path):

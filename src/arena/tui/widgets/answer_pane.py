@@ -21,6 +21,9 @@ from arena.tui.language import _
 from arena.tui.widgets.finding import Found
 from arena.tui.widgets.markdown_lines import MarkdownLines
 
+_HIDDEN_WIDTH = 80
+"""At which a pane that is not shown is laid out: at its own, none, every word would be broken."""
+
 
 class AnswerText(ScrollView, can_focus=True):
     """The text of one answer, drawn line by line. It follows the end until somebody scrolls up."""
@@ -118,7 +121,7 @@ class AnswerText(ScrollView, can_focus=True):
     def go_to_match(self, index: int) -> None:
         """Show a match in the middle of the pane, and mark it as the one that is meant; -1: it is in another pane."""
         self._current = index
-        if index >= 0:
+        if 0 <= index < self.matches:
             at = self._matches.lines[index] - self.size.height // 2
             self.scroll_to(y=max(0, at), animate=False, immediate=True, force=True)
         self.refresh()
@@ -126,8 +129,7 @@ class AnswerText(ScrollView, can_focus=True):
     @property
     def _matches(self) -> Found:
         if self._found is None:
-            lines = self._laid_out()
-            self._found = Found(self._words, [strip.text for strip in map(lines.line, range(len(lines))) if strip])
+            self._found = Found(self._words, self._laid_out().texts)
         return self._found
 
     def render_line(self, y: int) -> Strip:
@@ -143,6 +145,8 @@ class AnswerText(ScrollView, can_focus=True):
         """Wrap again at the new width."""
         if event.size.width and any(said for _, said in self._turns):
             self._relay()
+            if self._current >= 0:
+                self.go_to_match(self._current)
         self.post_message(self.Moved())
 
     def notify_style_update(self) -> None:
@@ -166,7 +170,7 @@ class AnswerText(ScrollView, can_focus=True):
 
     def _laid_out(self) -> MarkdownLines:
         if self._lines is None:
-            self._lines = MarkdownLines(self.size.width, self.rich_style)
+            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self.rich_style)
             for question, said in self._turns:
                 if question:
                     self._begins = self._lines.divide(question)

@@ -44,8 +44,8 @@ class HistoryScreen(ArenaScreen):
         Binding("d", "thinking", "Thinking", id="history.think"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
-        Binding("question_mark", "app.help", "Help"),
-        Binding("q", "app.leave", "Quit"),
+        Binding("question_mark", "app.help", "Help", id="history.help"),
+        Binding("q", "app.leave", "Quit", id="history.quit"),
     ]
 
     def __init__(self, arena: Arena) -> None:

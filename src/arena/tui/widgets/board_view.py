@@ -87,7 +87,7 @@ def board_head(board: Board | None, shown: Shown) -> Content:
     tabs: list[Content] = []
     for number, view in enumerate(View, 1):
         chosen = view is shown.view
-        tabs.append(Content.styled(f" {number} {view} ", "bold $background on $accent" if chosen else "$text-muted"))
+        tabs.append(Content.styled(f" {number} {view} ", "bold reverse $accent" if chosen else "$text-muted"))
     votes = f"  your {counted(board.votes, 'vote')}" if board and board.votes else "  no votes yet"
     told = [
         Content.assemble((f"{word} ", "$text-muted"), (clean_line(value, 20) or "all", "bold $accent" if value else ""))

@@ -9,6 +9,7 @@ from textual.widgets import Static
 
 from arena.core.rounds import LABELS, Pace
 from arena.core.text import clean_line, clean_name
+from arena.tui.language import _
 
 _PACES = {
     Pace.EVEN: "They are shown at one pace, that of the slowest: speed would tell who is who.",
@@ -28,9 +29,16 @@ class Welcome(Static):
         """Say why nobody can play."""
         self.update(Content.styled(clean_line(fault, 400), "$warning"))
 
-    def show(self, names: Sequence[str], seats: int, pace: Pace) -> None:
-        """Say who may play, `seats` of them in each round, and how their answers are shown."""
+    def show(self, names: Sequence[str], seats: int, pace: Pace, first: Sequence[str] = ()) -> None:
+        """Say who may play, `seats` of them in each round, and how their answers are shown.
+
+        `first`: what to say at the very first start, a line each.
+        """
         lines = [Content.styled("A blind round on your own machine", "bold"), Content("")]
+        if first and len(names) >= 2:
+            lines += [*(Content.styled(clean_line(line, 200), "$text-muted") for line in first), Content("")]
+            begin = _("Enter begins a sample round: read, vote with a or b. It takes less than a minute.")
+            lines += [Content.styled(begin, "bold $accent"), Content("")]
         if len(names) < 2:
             lines.append(Content.styled("Choose at least two models: Esc, then m.", "$warning"))
         else:

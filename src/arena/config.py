@@ -24,8 +24,10 @@ _MOST = 2**31 - 1
 _FROM_TO = {"controls": (0.0, 0.5), "reveal_after_s": (0.0, 60.0)}
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _SWITCHES = ("discover", "slow_link", "ascii")
+VARIABLES = ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link", "ascii")
+"""Settings that ARENA_NAME in the environment sets."""
 _ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
-_NOT_SET = ("state_file", "note")
+NOT_SET = ("state_file", "note")
 """Fields that are no settings."""
 _OWN_ENDPOINTS = ("demo", "gguf")
 _DAY_S = 86_400
@@ -42,15 +44,17 @@ class Settings:
     prompts_folder: Path = Path()
     """Packs of the user's own."""
     cache_folder: Path | None = None
-    """What can be thrown away at any time; None: nothing is kept."""
+    """What can be thrown away at any time."""
     gguf_folders: tuple[Path, ...] = ()
     """Searched for .gguf files, with everything below."""
     seats: int = 2
     """Models in a round: 2 or 3."""
     pace: Pace = Pace.EVEN
+    """How answers are shown: even, at the pace of the slowest; live, as they come; whole, when all are there."""
     schedule: Schedule = Schedule.AUTO
+    """Who runs when: turn, one after another; together; auto, one after another on each device."""
     theme: str = "auto"
-    """A theme of the screens by name, or auto: arena-dark, or arena-16 where the terminal has 16 colours."""
+    """The colours of the screens, as the command palette lists them; auto: arena-dark, arena-16 where there are 16."""
     ascii: bool | None = None
     """Whether borders and signs are drawn in ASCII; None: where the terminal has no others."""
     controls: float = 0.02
@@ -109,7 +113,7 @@ def load(
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
-    for name in ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link", "ascii"):
+    for name in VARIABLES:
         if value := environ.get(f"ARENA_{name.upper()}"):
             settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
@@ -153,7 +157,7 @@ def _from_file(settings: Settings, path: Path) -> Settings:
 
 
 def _set(settings: Settings, key: str, value: Any, where: Where) -> Settings:  # noqa: ANN401 - TOML holds anything
-    known = [entry.name for entry in fields(Settings) if entry.name not in _NOT_SET]
+    known = [entry.name for entry in fields(Settings) if entry.name not in NOT_SET]
     if key not in known:
         close = difflib.get_close_matches(key, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."

@@ -59,7 +59,7 @@ def take(keys: Mapping[str, str], where: str = "[keys] of the config") -> None:
     for name, text in keys.items():
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            hint = f"Did you mean {close[0]}?" if close else "`arena doctor --keys` lists them."
+            hint = f"Did you mean {close[0]}?" if close else "docs/settings.md lists all names."
             raise UsageError(f"{where}: nothing is called '{name}'.", hint)
         for key in split(text) or ("",):
             if not _is_key(key):

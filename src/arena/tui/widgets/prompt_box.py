@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from arena.tui.keymap import rebound
+from arena.tui.language import _
 
 
 class PromptBox(TextArea):
@@ -46,7 +47,7 @@ class PromptBox(TextArea):
             tab_behavior="focus",
             compact=True,
             highlight_cursor_line=False,
-            placeholder="Ask them all the same thing.  Tab: an example",
+            placeholder=_("Ask them all the same thing.  Tab: an example"),
             id="prompt",
         )
         self._bindings = rebound(self._bindings)

@@ -114,3 +114,8 @@ SIXTEEN = Theme(
 )
 """The terminal's own sixteen colours on its own ground, which may be dark or light."""
 THEMES = (DARK, LIGHT, CONTRAST_DARK, CONTRAST_LIGHT, SIXTEEN)
+
+
+def exists(name: str) -> bool:
+    """Whether a theme of arena's own or of Textual's has that name."""
+    return name in BUILTIN_THEMES or any(theme.name == name for theme in THEMES)

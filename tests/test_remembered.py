@@ -66,5 +66,7 @@ async def test_theme_pace_and_seats_chosen_on_the_screen_are_kept(tmp_path):
 
 async def test_what_could_not_be_read_is_said_on_the_screen(tmp_path):
     with arena_on(tmp_path) as arena:
-        async with ArenaApp(arena, NAMES, notes=["The file is broken."]).run_test(size=(120, 40)) as pilot:
+        async with ArenaApp(arena, NAMES, notes=["The file is broken."]).run_test(
+            size=(120, 40), notifications=True
+        ) as pilot:
             await until(pilot, lambda: "The file is broken." in screen_text(pilot))

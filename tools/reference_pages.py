@@ -93,7 +93,7 @@ def _keys() -> Iterator[str]:
     for binding in all_bindings():
         named.setdefault(binding.id or "", []).append(binding)
     for name, bindings in named.items():
-        said = bindings[0].tooltip or bindings[0].description
+        said = bindings[0].tooltip or bindings[0].description or bindings[0].action
         yield f"| `{name}` | {', '.join(f'`{each.key}`' for each in bindings)} | {_cell(said)} |"
     yield ""
 

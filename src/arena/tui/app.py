@@ -77,7 +77,7 @@ class ArenaApp(WiredApp):
         self.run_worker(screen.begin(self._names, judge=self._judge))
         self.theme_changed_signal.subscribe(self, lambda theme: self._arena.remember(theme=theme.name))
         for note in self._notes:
-            screen.tell(note)
+            screen.call_after_refresh(screen.tell, note)
         gc.freeze()
 
     def _fatal_error(self) -> None:
@@ -95,7 +95,8 @@ class ArenaApp(WiredApp):
 
     def action_help(self) -> None:
         """Show the help page."""
-        self.push_screen(HelpScreen(self.screen.active_bindings.values(), self.get_key_display))
+        now = sorted(self.screen.active_bindings.values(), key=lambda active: active.node is self)
+        self.push_screen(HelpScreen(now, self.get_key_display))
 
     def action_leave(self) -> None:
         """Leave; rounds and votes are on the disk already."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from textual.binding import Binding, BindingType
-from textual.keys import KEY_NAME_REPLACEMENTS, Keys
+from textual.keys import Keys
 
 from arena.core.errors import UsageError
 from arena.tui.app import ArenaApp
@@ -35,6 +35,8 @@ _TOGETHER: tuple[tuple[type, ...], ...] = (
     *((kind, ArenaApp) for kind in (HelpScreen, PickerScreen, PromptsScreen, *TYPED_INTO)),
 )
 """What hears the same key press."""
+LETTERS = frozenset(("space", "comma", *(name for code in range(0x21, 0x7F) for name in split(chr(code)))))
+"""What types a character, as Textual calls it: `a`, `question_mark`."""
 PREFIXES = {"tmux": "ctrl+b", "screen": "ctrl+a"}
 """What a multiplexer keeps for itself."""
 _FLOW = {"ctrl+s": "stops the output of many terminals", "ctrl+q": "starts the output of many terminals again"}
@@ -78,7 +80,7 @@ def take(keys: Mapping[str, str], where: str = "[keys] of the config") -> None:
 def _refuse_clashes(group: Sequence[type], keys: Mapping[str, str], where: str) -> None:
     for kind in group:
         for binding in bound(bindings_of(kind)) if kind in TYPED_INTO else ():
-            if binding.id in keys and (len(binding.key) == 1 or binding.key in KEY_NAME_REPLACEMENTS):
+            if binding.id in keys and (len(binding.key) == 1 or binding.key in LETTERS):
                 raise UsageError(f"{where}: '{binding.id}' can't be on '{binding.key}'.", "A letter is text there.")
     bindings = [binding for kind in group for binding in bound(bindings_of(kind))]
     for one, other in combinations(bindings, 2):
@@ -93,8 +95,8 @@ def _phases(binding: Binding) -> frozenset[Phase]:
 
 
 def _is_key(key: str) -> bool:
-    name = key.rpartition("+")[2]
-    return len(name) == 1 or name in {each.value for each in Keys} or (name.isidentifier() and "_" in name)
+    name = key.removeprefix("ctrl+").removeprefix("shift+") or key
+    return len(name) == 1 or name in LETTERS or key in {each.value for each in Keys}
 
 
 def warnings(environ: Mapping[str, str] | None = None) -> list[str]:

@@ -38,7 +38,7 @@ class Welcome(Static):
         lines = [Content.styled(_("A blind round on your own machine"), "bold"), Content("")]
         if first and len(names) >= 2:
             lines += [*(Content.styled(clean_line(line, 200), "$text-muted") for line in first), Content("")]
-            begin = _("Enter begins a sample round: read, vote with a or b. It takes less than a minute.")
+            begin = _("Enter begins a sample round; it takes less than a minute.")
             lines += [Content.styled(begin, "bold $accent"), Content("")]
         if len(names) < 2:
             lines.append(Content.styled(_("Choose at least two models: Esc, then m."), "$warning"))

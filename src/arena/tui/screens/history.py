@@ -49,8 +49,8 @@ class HistoryScreen(ReadingScreen):
         Binding("D", "differ", "Compare", id="history.differ"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
-        Binding("question_mark", "app.help", "Help"),
-        Binding("q", "app.leave", "Quit"),
+        Binding("question_mark", "app.help", "Help", id="history.help"),
+        Binding("q", "app.leave", "Quit", id="history.quit"),
     ]
 
     def __init__(self, arena: Arena) -> None:

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
+from arena.tui.keymap import rebound
 from arena.tui.language import _
 from arena.tui.widgets.finding import Found
 from arena.tui.widgets.markdown_lines import MarkdownLines
@@ -32,10 +33,10 @@ class AnswerText(ScrollView, can_focus=True):
     # It takes no room: each new line would repaint it, and the header says what is hidden.
     DEFAULT_CSS = "AnswerText { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size: 0 0; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False),
-        Binding("k", "scroll_up", "Up", show=False),
-        Binding("g", "scroll_home", "Top", show=False),
-        Binding("G", "scroll_end", "End", show=False),
+        Binding("j", "scroll_down", "Down", show=False, id="text.down"),
+        Binding("k", "scroll_up", "Up", show=False, id="text.up"),
+        Binding("g", "scroll_home", "Top", show=False, id="text.top"),
+        Binding("G", "scroll_end", "End", show=False, id="text.end"),
         Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
@@ -45,6 +46,7 @@ class AnswerText(ScrollView, can_focus=True):
     def __init__(self) -> None:
         """An empty answer."""
         super().__init__()
+        self._bindings = rebound(self._bindings)
         self._turns = [("", "")]
         self._lines: MarkdownLines | None = None
         self._begins = 0

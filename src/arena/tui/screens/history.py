@@ -45,9 +45,9 @@ class HistoryScreen(ReadingScreen):
         Binding("3", "pane(2)", show=False, id="history.c"),
         Binding("z", "zoom", "Zoom", id="history.zoom"),
         Binding("d", "thinking", "Thinking", id="history.think"),
-        Binding("y", "copy", "Copy", id="history.copy"),
+        Binding("y", "copy", "Copy", show=False, id="history.copy"),
         Binding("Y", "keep", "Copy to file", show=False, id="history.keep"),
-        Binding("D", "differ", "Compare", id="history.differ"),
+        Binding("D", "differ", "Compare", show=False, id="history.differ"),
         Binding(
             "slash", "search", "Search", tooltip="In all rounds; from an answer, in the answers", id="history.search"
         ),

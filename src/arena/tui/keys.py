@@ -15,6 +15,8 @@ from arena.tui.app import ArenaApp
 from arena.tui.keymap import bound, split, use
 from arena.tui.phases import ALLOWED, Phase
 from arena.tui.screens.board import BoardScreen
+from arena.tui.screens.copy import CopyScreen
+from arena.tui.screens.difference import DifferenceScreen
 from arena.tui.screens.help import HelpScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.line import LineScreen
@@ -24,15 +26,19 @@ from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.table import TableScreen
 from arena.tui.screens.variant import VariantScreen
 from arena.tui.widgets.answer_pane import AnswerText
+from arena.tui.widgets.find_line import FindLine
 from arena.tui.widgets.prompt_box import PromptBox
 
-TYPED_INTO = (PromptBox, LineScreen, PullScreen, VariantScreen)
+TYPED_INTO = (PromptBox, FindLine.Words, LineScreen, PullScreen, VariantScreen)
 """Where a letter is text."""
 _TOGETHER: tuple[tuple[type, ...], ...] = (
     (TableScreen, AnswerText, ArenaApp),
     (HistoryScreen, AnswerText, ArenaApp),
     (BoardScreen, ArenaApp),
-    *((kind, ArenaApp) for kind in (HelpScreen, PickerScreen, PromptsScreen, *TYPED_INTO)),
+    *(
+        (kind, ArenaApp)
+        for kind in (HelpScreen, PickerScreen, PromptsScreen, CopyScreen, DifferenceScreen, *TYPED_INTO)
+    ),
 )
 """What hears the same key press."""
 LETTERS = frozenset(("space", "comma", *(name for code in range(0x21, 0x7F) for name in split(chr(code)))))

@@ -27,6 +27,9 @@ _SECTIONS = (
             ("space", N_("show complete answers at once")),
             ("1 2 3  z", N_("go to an answer; one answer over the whole width")),
             ("v", N_("all of a long prompt, and back")),
+            ("/", N_("find words in all answers: Enter or ↓ next, ↑ the one before, Esc ends")),
+            ("D", N_("compare two answers, sentence by sentence")),
+            ("y  Y", N_("copy an answer or its code: to the clipboard; into a file")),
         ),
     ),
     (

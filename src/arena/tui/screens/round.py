@@ -160,8 +160,9 @@ class RoundScreen(TableScreen):
             self.query_one(BoardPanel).seal()
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
+            self._row.stop_finding()
             self.query_one(PromptBox).focus()
-        else:
+        elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)
         self._draw_phase()
 

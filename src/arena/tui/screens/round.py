@@ -100,7 +100,7 @@ class RoundScreen(TableScreen):
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
         self._found.set()
-        if self.arena.first_start:
+        if self.arena.first_start and self._choice.infos:
             self.background(self._introduce(), "introduction")
         if judge:
             self.errand(self._judge_waiting())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -101,6 +102,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
     from arena.tui.language import use  # noqa: PLC0415
 
     use(arena.settings.lang)
+    gc.disable()  # nothing of what is imported now is ever thrown away; the app turns it on again
     from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
     from arena.tui.leaving import leaves_when_told  # noqa: PLC0415
 

@@ -12,9 +12,7 @@ from textual.binding import Binding, BindingType
 from arena.tui.commands import ArenaCommands
 from arena.tui.last_mile import LastMile
 from arena.tui.no_color import NoColor
-from arena.tui.screens.board import BoardScreen
 from arena.tui.screens.help import HelpScreen
-from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.round import RoundScreen
 from arena.tui.theme import THEMES
 from arena.tui.wire.wired_app import WiredApp
@@ -48,14 +46,14 @@ class ArenaApp(WiredApp):
             self._filters.append(NoColor())
         self._filters.append(LastMile())
 
-    async def on_mount(self) -> None:
-        """Show the round screen; it looks for the contestants itself."""
-        self.install_screen(BoardScreen(self._arena), "board")
-        self.install_screen(HistoryScreen(self._arena), "history")
-        screen = RoundScreen(self._arena)
-        await self.push_screen(screen)
-        self.run_worker(screen.begin(self._names, judge=self._judge))
+    def get_default_screen(self) -> RoundScreen:
+        """The first screen and the last."""
+        return RoundScreen(self._arena, self._names, judge=self._judge)
+
+    def on_mount(self) -> None:
+        """What was imported stays."""
         gc.freeze()
+        gc.enable()
 
     def _fatal_error(self) -> None:
         """Say what went wrong without Textual's table of local variables: it would open the envelope."""

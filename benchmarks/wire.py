@@ -10,6 +10,7 @@ bounds are wide, for a machine that does other things at the same time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import statistics
@@ -31,7 +32,7 @@ from pty_stage import APP, Line, Terminal  # noqa: E402 - it lives with the test
 
 TOKENS, RATE, SEATS = 500, 200, 3
 """The script sleeps 1 / RATE after each token; what comes of it is printed."""
-QUIET_S = 1.0
+QUIET_S = 3.0
 """A stream that is silent for so long has ended."""
 WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
     "arena": ([], {}),
@@ -210,11 +211,14 @@ def _recorded(folder: Path, port: int) -> list[float]:
         terminal.until(lambda: "steady" in terminal.text)
         terminal.settle()
         terminal.watched = False
-        asked = terminal.written
         terminal.send("why?\r")
-        terminal.until(lambda: terminal.written > asked + 4_000)
-        terminal.settle(2 * QUIET_S)
-    with sqlite3.connect(db) as opened:
+        terminal.until(lambda: len(_rates(db)) == SEATS, 60)
+        return _rates(db)
+
+
+def _rates(db: Path) -> list[float]:
+    """What stands in the database so far."""
+    with contextlib.closing(sqlite3.connect(db)) as opened:
         return [float(tps) for (tps,) in opened.execute("SELECT decode_tps FROM answers WHERE decode_tps > 0")]
 
 

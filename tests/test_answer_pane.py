@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.style import Style
 from textual.app import App
 
@@ -39,6 +40,22 @@ def test_any_chunking_ends_in_the_same_lines(pieces, data):
     edges = [0, *cuts, len(text)]
     chunks = [text[start:end] for start, end in pairwise(edges)]
     assert lines_of(chunks) == lines_of([text])
+
+
+def test_a_table_fits_the_pane_and_keeps_its_alignment():
+    long = "a name that is long"
+    table = f"| name | speed |\n|---|---:|\n| one | 92.1 |\n| {long} | 8 |\n"
+    head, *rows = [f" {left:<19}  {right:>5}" for left, right in (("name", "speed"), ("one", "92.1"), (long, "8"))]
+    assert lines_of([table], width=30) == [head, f" {'─' * 26}", *rows]
+    narrow = lines_of([table], width=18)
+    assert max(map(cell_len, narrow)) <= 18
+    assert [line[:10].strip() for line in narrow[3:]] == ["a name", "that is", "long"]
+
+
+def test_a_long_block_of_code_keeps_every_line():
+    code = [f"x{number} = {number}" for number in range(200)]
+    closed = lines_of(["```python\n", *(f"{line}\n" for line in code), "```\n\nend"])
+    assert closed == [*(f" {line}" for line in code), "", "end"]
 
 
 def test_block_html_and_tags_stay_visible():

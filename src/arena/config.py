@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -140,6 +139,8 @@ def _from_text(name: str, value: str) -> str | int | bool:
 
 
 def _from_file(settings: Settings, path: Path) -> Settings:
+    import tomllib  # noqa: PLC0415 - most people have no config file
+
     try:
         text = path.expanduser().read_text("utf-8-sig")
         table = tomllib.loads(text)

@@ -69,6 +69,11 @@ class PaneRow(Vertical):
             for seat, text in released:
                 panes[seat].answer.append(text)
 
+    def complete(self) -> None:
+        """Everything was said."""
+        for pane in self.panes:
+            pane.answer.complete()
+
     def divide(self, question: str) -> None:
         """Begin a further turn in every pane."""
         for pane in self.panes:
@@ -83,6 +88,7 @@ class PaneRow(Vertical):
             self.append((answer.seat, answer.text) for answer in turn.answers)
             self.divide(following)
         self.append((answer.seat, answer.text) for answer in found.answers)
+        self.complete()
 
     def reveal(self, record: RoundRecord) -> None:
         """Open the envelope: who sat where, how fast, and who was preferred."""

@@ -32,6 +32,7 @@ from arena.desk import Desk
 from arena.engine.room import Room
 from arena.exchange import Exchange
 from arena.lineup import Lineup
+from arena.past import Past
 from arena.scoring import Scores
 from arena.series import Series
 from arena.table import Table
@@ -68,6 +69,7 @@ class Arena:
         self._desk = Desk(settings.db)
         self.scores = Scores(self._desk, settings.sampling)
         self.exchange = Exchange(self._desk)
+        self.past = Past(self._desk, rng or random.SystemRandom())
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(

@@ -14,7 +14,7 @@ from arena.core.bias import BiasReport
 from arena.core.machine import human_bytes
 from arena.core.periods import begin_of
 from arena.core.ratings import Board, PairStanding, Standing
-from arena.core.telling import LEAD_WORDS, RATES, beats_next, bias_lines, bridge_hints, effect_words, undecided_hints
+from arena.core.telling import LEAD_WORDS, RATES, adjusted_hint, beats_next, bias_lines, bridge_hints, undecided_hints
 from arena.core.text import clean_line, counted
 from arena.wiring import Arena
 
@@ -162,9 +162,7 @@ class BoardReport:
         lines += bridge_hints(board, names)
         lines += undecided_hints(board, names, 3)
         if board.length:
-            lines.append(
-                f"Adjusted: as if all answers were equally long; you take {effect_words(board.length, 'longer')}."
-            )
+            lines.append(adjusted_hint(board.length))
         return lines
 
     def _pair(self, pair: PairStanding) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from textual.widgets.option_list import Option
 from arena.core.ports import RoundRecord
 from arena.core.rounds import RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
+from arena.tui.language import N_, _
+from arena.tui.revealing import verdict_words
 from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
@@ -26,9 +28,9 @@ _MARKS = {
     RoundState.VOID: "×",
 }
 _SEALED_NOTE = {
-    RoundState.READY: "Sealed: it waits for your vote.",
-    RoundState.PLANNED: "Sealed: a queue has yet to play it.",
-    RoundState.GENERATING: "Sealed: it is being played.",
+    RoundState.READY: N_("Sealed: it waits for your vote."),
+    RoundState.PLANNED: N_("Sealed: a queue has yet to play it."),
+    RoundState.GENERATING: N_("Sealed: it is being played."),
 }
 
 
@@ -56,7 +58,7 @@ class HistoryScreen(ArenaScreen):
 
     def compose(self) -> ComposeResult:
         """Search, list, detail."""
-        yield Input(placeholder="Search prompts and answers, Enter", id="search")
+        yield Input(placeholder=_("Search prompts and answers, Enter"), id="search")
         with Horizontal(id="history-body"):
             yield OptionList(id="rounds", markup=False)
             with Vertical(id="detail"):
@@ -79,7 +81,7 @@ class HistoryScreen(ArenaScreen):
     def action_thinking(self) -> None:
         """What was thought before the answers, and back; of a sealed round nothing."""
         if not self.query_one(PaneRow).think():
-            self.tell("No thinking was told, or it is sealed.")
+            self.tell(_("No thinking was told, or it is sealed."))
 
     def action_search(self) -> None:
         """Go to the search box."""
@@ -105,7 +107,7 @@ class HistoryScreen(ArenaScreen):
             rounds.add_option(Option(text, id=line.id))
         if not lines:
             await self.query_one(PaneRow).deal(())
-            nothing = "Nothing found." if search else "No rounds yet: Esc, and ask something."
+            nothing = _("Nothing found.") if search else _("No rounds yet: Esc, and ask something.")
             self.query_one("#detail-head", Static).update(Content.styled(nothing, "$text-muted"))
         else:
             rounds.highlighted = 0
@@ -130,12 +132,13 @@ class HistoryScreen(ArenaScreen):
     async def _show(self, round_id: str) -> None:
         found = await wrap_future(self.arena.look(round_id))
         if isinstance(found, SealedRound):
-            await self._draw(found, found.view, _SEALED_NOTE.get(found.state, ""))
+            await self._draw(found, found.view, _(_SEALED_NOTE.get(found.state, "")))
             return
         vote = found.vote
-        said = [f"You said: {vote.verdict}" if vote else "", vote.note if vote else "", *found.flags]
+        said = [_("You said: {verdict}").format(verdict=verdict_words(vote.verdict)), vote.note] if vote else []
+        said += map(_, found.flags)
         if found.second:
-            said.append(f"you would use {found.second}")
+            said.append(_("you would use {verdict}").format(verdict=verdict_words(found.second)))
         await self._draw(found, RoundView.of(found.round), "  ".join(clean_line(each, 200) for each in said if each))
         self.query_one(PaneRow).reveal(found)
 
@@ -143,7 +146,7 @@ class HistoryScreen(ArenaScreen):
         head = Content.assemble(
             ("› ", "bold $accent"),
             (clean_line(view.prompt.text, 400), "bold"),
-            (f"\n{view.id}  {found.state.value}   ", "$text-muted"),
+            (f"\n{view.id}  {_(found.state.value)}   ", "$text-muted"),
             (note, "$accent"),
         )
         self.query_one("#detail-head", Static).update(head)

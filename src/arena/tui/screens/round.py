@@ -14,8 +14,9 @@ from arena.core.errors import ArenaError
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace
-from arena.core.text import counted, span
+from arena.core.text import span
 from arena.tui.judging import Judging
+from arena.tui.language import N_, _, plural
 from arena.tui.phases import BLIND, Phase
 from arena.tui.screens.picker import Choice, PickerScreen
 from arena.tui.screens.prompts import PromptsScreen, Taken
@@ -34,6 +35,11 @@ FRAME_S = 0.1
 PANEL_S = 2.0
 SIDE_FROM = 120
 """Columns from which leaderboard and hardware stand beside the panes."""
+_PACE_NOTES = {
+    Pace.EVEN: N_("Pace of the rounds to come: even."),
+    Pace.LIVE: N_("Pace of the rounds to come: live."),
+    Pace.WHOLE: N_("Pace of the rounds to come: whole."),
+}
 
 
 class RoundScreen(TableScreen):
@@ -79,7 +85,13 @@ class RoundScreen(TableScreen):
         try:
             left = await wrap_future(self.arena.settle_interrupted())
             if left:
-                self.tell(f"{counted(left, 'round')} interrupted the last time; what was said is in the history.")
+                self.tell(
+                    plural(
+                        "{n} round interrupted the last time; what was said is in the history.",
+                        "{n} rounds interrupted the last time; what was said is in the history.",
+                        left,
+                    )
+                )
             infos = await wrap_future(self.arena.lineup.opening(names))
             self._seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
         except ArenaError as fault:
@@ -92,7 +104,7 @@ class RoundScreen(TableScreen):
 
     async def _say_what_is_left(self) -> None:
         if told := await self._judging.left_over():
-            self.tell(f"{told} w goes on with it.")
+            self.tell(_("{told} w goes on with it.").format(told=told))
 
     def _seat(self, choice: Choice) -> None:
         """Take these contestants from now on, and load them ahead of the first round."""
@@ -137,10 +149,11 @@ class RoundScreen(TableScreen):
             panel.unseal()
 
     def _draw_phase(self) -> None:
-        votes = [counted(self._board.votes if self._board else 0, "vote")] if self.phase not in BLIND else []
-        waiting = [f"{self._judging.waiting} to judge"] if self._judging.waiting else []
-        left = f", about {span(self._judging.left_s)}" if self._judging.left_s else ""
-        coming = [f"{self._judging.to_come} being played{left}"] if self._judging.to_come else []
+        count, waits, to_come = self._board.votes if self._board else 0, self._judging.waiting, self._judging.to_come
+        votes = [plural("{n} vote", "{n} votes", count)] if self.phase not in BLIND else []
+        waiting = [plural("{n} to judge", "{n} to judge", waits)] if waits else []
+        left = _(", about {time}").format(time=span(self._judging.left_s)) if self._judging.left_s else ""
+        coming = [plural("{n} being played", "{n} being played", to_come) + left] if to_come else []
         self.query_one(PhaseBar).show(self.phase.step, "  ".join([*coming, *waiting, *votes]))
 
     def _frame(self) -> None:
@@ -185,7 +198,7 @@ class RoundScreen(TableScreen):
             pass
         self._pace = next(paces)
         self._welcome()
-        self.tell(f"Pace of the rounds to come: {self._pace.value}.")
+        self.tell(_(_PACE_NOTES[self._pace]))
 
     async def _ask(self, prompt: Prompt) -> None:
         await self._found.wait()
@@ -226,8 +239,8 @@ class RoundScreen(TableScreen):
         done, self.judges = self.judges, waiting is not None or self._judging.playing
         if waiting is None:
             self.enter(Phase.ASKING)
-            nothing = "All waiting rounds are judged." if done else "No round waits for a vote."
-            self.tell("The next round is being played; it comes up by itself." if self._judging.playing else nothing)
+            nothing = _("All waiting rounds are judged.") if done else _("No round waits for a vote.")
+            self.tell(_("The next round is being played; it comes up by itself.") if self._judging.playing else nothing)
             return
         await self.judge(waiting)
 
@@ -266,7 +279,13 @@ class RoundScreen(TableScreen):
         """Play a whole pack, and judge it meanwhile."""
         await self._found.wait()
         queue = await wrap_future(self.arena.series.plan(taken.order(self._choice.infos, self._choice.seats)))
-        self.tell(f"{counted(queue.rounds, 'round')} planned. They are played while you judge those that are done.")
+        self.tell(
+            plural(
+                "{n} round planned. They are played while you judge those that are done.",
+                "{n} rounds planned. They are played while you judge those that are done.",
+                queue.rounds,
+            )
+        )
         await self._judge_waiting()
 
     def action_board(self) -> None:

@@ -19,8 +19,10 @@ from arena.core.ports import RoundRecord
 from arena.core.rounds import LABELS, RoundState, RoundView, SealedRound
 from arena.core.text import clean, clean_line
 from arena.core.votes import Kind, Strength, Verdict
+from arena.tui.language import _
 from arena.tui.live_round import LiveRound
 from arena.tui.phases import ALLOWED, KEYS, Phase
+from arena.tui.revealing import verdict_words
 from arena.tui.screens.base import ArenaScreen
 from arena.tui.screens.line import LineScreen
 from arena.tui.widgets.pane_row import PaneRow
@@ -126,7 +128,7 @@ class TableScreen(ArenaScreen):
             shown, more = clean(question), ""
         else:
             shown = clean_line(question, room)
-            more = "  v: all of it" if shown.endswith("…") else ""
+            more = "  " + _("v: all of it") if shown.endswith("…") else ""
         told = Content.assemble(("› ", "bold $accent"), shown, (more, "$text-muted"))
         self.query_one("#question", Static).update(told)
 
@@ -141,7 +143,7 @@ class TableScreen(ArenaScreen):
         ended, was_generated, had_failed = live.ended, live.pacer.generated, set(live.failed)
         self._row.append(live.frame(began_ns))
         for seat in live.failed - had_failed:
-            self._row.panes[seat].tell("This seat could not answer. Why is said at the end.")
+            self._row.panes[seat].tell(_("This seat could not answer. Why is said at the end."))
         self.query_one(ProgressLine).tell(started=live.pacer.started, generated=live.pacer.generated)
         if live.pacer.generated is not was_generated:
             self.refresh_bindings()
@@ -160,15 +162,15 @@ class TableScreen(ArenaScreen):
         if live.fault is not None:
             self.complain(live.fault)
         if live.view.continues:
-            self.tell("That turn can't be voted on. What was said before it can.")
+            self.tell(_("That turn can't be voted on. What was said before it can."))
             self.errand(self._back_to(live.view.continues))
             return
-        self.tell("This round can't be voted on. r plays it again.")
+        self.tell(_("This round can't be voted on. r plays it again."))
         self.errand(self._open_envelope(self.arena.reveal(live.view.id)))
 
     async def _back_to(self, round_id: str) -> None:
         """To the vote on the turns before one that failed or was called off, once the desk has given them back."""
-        for _ in range(_PATIENCE):
+        for __ in range(_PATIENCE):
             found = await wrap_future(self.arena.look(round_id))
             if isinstance(found, SealedRound) and found.state is RoundState.READY:
                 await self.judge(found)
@@ -181,7 +183,7 @@ class TableScreen(ArenaScreen):
         self._row.to_the_top()
         for seat in seats:
             if not self._row.panes[seat].answer.text.strip():
-                self._row.panes[seat].tell("This answer is empty.")
+                self._row.panes[seat].tell(_("This answer is empty."))
         self.query_one(VoteBar).ask(seats)
         self.enter(Phase.VOTING)
 
@@ -200,7 +202,7 @@ class TableScreen(ArenaScreen):
             self.errand(self._back_to(self.live.view.continues))
         else:
             self.enter(Phase.ASKING)
-            self.tell("Round called off.")
+            self.tell(_("Round called off."))
             self.refresh_board()
 
     # Voting
@@ -270,7 +272,8 @@ class TableScreen(ArenaScreen):
         except ArenaError as fault:
             await self._as_far_as_open(fault)
             return
-        self.query_one(ProgressLine).sum_up(f"You said: {_said(verdict, strength)}.", "enter: names  u: take it back")
+        said = _("You said: {verdict}.").format(verdict=verdict_words(verdict, strength))
+        self.query_one(ProgressLine).sum_up(said, _("enter: names  u: take it back"))
         self.enter(Phase.VOTED)
         self._opening = self.set_timer(after_s, self.action_reveal)
 
@@ -322,14 +325,17 @@ class TableScreen(ArenaScreen):
         self._row.reveal(record)
         self._voted = record.vote is not None
         self.enter(Phase.REVEALED)
-        said = f"You said: {_said(record.vote.verdict, record.vote.strength)}." if record.vote else "Not rated."
+        vote, second = record.vote, record.second
+        verdict = verdict_words(vote.verdict, vote.strength) if vote else ""
+        said = [_("You said: {verdict}.").format(verdict=verdict) if vote else _("Not rated.")]
         if record.round.control:
-            said += " One model sat everywhere: a control of your own noise."
+            said.append(_("One model sat everywhere: a control of your own noise."))
         elif "named" in record.flags:
-            said += " An answer names its model: not rated."
-        second = f" With all that, you would use: {record.second}." if record.second else ""
-        ask = "" if second or not record.vote else "a b t: which would you use?"
-        self.query_one(ProgressLine).sum_up(f"{said}{second}", ask)
+            said.append(_("An answer names its model: not rated."))
+        if second:
+            said.append(_("With all that, you would use: {verdict}.").format(verdict=verdict_words(second)))
+        ask = "" if second or not vote else _("a b t: which would you use?")
+        self.query_one(ProgressLine).sum_up(" ".join(said), ask)
         self.refresh_board()
 
     async def _choose(self, verdict: Verdict) -> None:
@@ -339,7 +345,7 @@ class TableScreen(ArenaScreen):
 
     def action_note(self) -> None:
         """Write a note on the vote."""
-        self.app.push_screen(LineScreen("A note on your vote"), self._noted)
+        self.app.push_screen(LineScreen(_("A note on your vote")), self._noted)
 
     def _noted(self, note: str | None) -> None:
         if note is not None and self.live is not None:
@@ -347,7 +353,7 @@ class TableScreen(ArenaScreen):
 
     async def _annotate(self, round_id: str, note: str) -> None:
         await wrap_future(self.arena.annotate(round_id, note))
-        self.tell("Noted.")
+        self.tell(_("Noted."))
 
     # Panes
 
@@ -358,7 +364,7 @@ class TableScreen(ArenaScreen):
     def action_thinking(self) -> None:
         """What was thought before the answers, and back."""
         if not self._row.think():
-            self.tell("None of them has told what it thought.")
+            self.tell(_("None of them has told what it thought."))
 
     def action_zoom(self) -> None:
         """Show one pane over the whole width, or all again."""
@@ -367,7 +373,3 @@ class TableScreen(ArenaScreen):
     def action_pane(self, index: int) -> None:
         """Go to a pane."""
         self._row.go(index)
-
-
-def _said(verdict: Verdict, strength: Strength | None) -> str:
-    return f"{verdict}, clearly" if strength is Strength.CLEARLY else str(verdict)

@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
+from arena.tui.language import _
 from arena.tui.widgets.markdown_lines import MarkdownLines
 
 
@@ -186,6 +187,6 @@ class AnswerPane(Vertical):
         self._draw_header()
 
     def _draw_header(self) -> None:
-        more = Content.styled("  ↓ more", "$text-muted") if self.answer.hidden_below else Content("")
+        more = Content.styled("  ↓ " + _("more"), "$text-muted") if self.answer.hidden_below else Content("")
         head = Content.assemble((f" {self.label} ", "bold reverse"), " ", self._about, more)
         self.query_one(".pane-header", Static).update(head)

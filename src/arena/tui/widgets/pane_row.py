@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from arena.core.ports import RoundRecord
 from arena.core.rounds import SealedRound
+from arena.tui.language import _
 from arena.tui.revealing import figures, name_line
 from arena.tui.widgets.answer_pane import AnswerPane
 
@@ -138,10 +139,12 @@ class PaneRow(Vertical):
             for index, pane in enumerate(panes)
         ]
         keys = " ".join(str(index + 1) for index in range(len(panes)))
-        strip.update(Content.assemble(*marks, (f"   {keys}: the other answers", "$text-muted")))
+        strip.update(
+            Content.assemble(*marks, ("   " + _("{keys}: the other answers").format(keys=keys), "$text-muted"))
+        )
 
 
 def _quoted(thought: str) -> str:
     """A thought as a quotation in Markdown, with a blank line behind it."""
     lines = "\n".join(f"> {line}" for line in thought.strip().split("\n"))
-    return f"*Thinking*\n\n{lines}\n\n"
+    return f"*{_('Thinking')}*\n\n{lines}\n\n"

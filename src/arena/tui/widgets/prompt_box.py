@@ -9,6 +9,8 @@ from textual.events import Key
 from textual.message import Message
 from textual.widgets import TextArea
 
+from arena.tui.language import _
+
 
 class PromptBox(TextArea):
     """A text area that sends on Enter."""
@@ -41,7 +43,7 @@ class PromptBox(TextArea):
             tab_behavior="focus",
             compact=True,
             highlight_cursor_line=False,
-            placeholder="Ask them all the same thing.  Tab: an example",
+            placeholder=_("Ask them all the same thing.  Tab: an example"),
             id="prompt",
         )
         self.cursor_blink = False

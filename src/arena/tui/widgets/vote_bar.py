@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from arena.core.rounds import LABELS
 from arena.core.votes import Kind, Strength, Verdict
+from arena.tui.language import _
 
 
 class VoteBar(Static):
@@ -107,9 +108,9 @@ class VoteBar(Static):
         if self._groups:
             order = " > ".join(" = ".join(LABELS[seat] for seat in group) for group in self._groups)
             question = f"{order} {'=' if self._joins else '>'} …"
-            hint = "=: as good, enter: only the best, backspace: take back"
+            hint = _("=: as good, enter: only the best, backspace: take back")
         elif len(self._seats) == 2:
-            question, hint = "Which is better?", "Capital: clearly so. Names come after the vote."
+            question, hint = _("Which is better?"), _("Capital: clearly so. Names come after the vote.")
         else:
-            question, hint = "Which is best?", "Letters, best first. Names come after the vote."
+            question, hint = _("Which is best?"), _("Letters, best first. Names come after the vote.")
         self.update(Content.assemble((question, "bold $accent"), (f"   {hint}", "$text-muted")))

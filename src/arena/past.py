@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from arena.core.errors import ArenaError
 from arena.core.past import DealtAgain, Going, Wanted
 from arena.core.ports import RoundRecord
-from arena.core.votes import Verdict, Vote
+from arena.core.votes import Strength, Verdict, Vote
 from arena.desk import Desk
 
 if TYPE_CHECKING:
@@ -51,13 +51,15 @@ class Past:
 
         return self._desk.do(lay_out)
 
-    def judge_again(self, dealt: DealtAgain, shown: Verdict, decided_ms: int | None = None) -> Future[RoundRecord]:
+    def judge_again(
+        self, dealt: DealtAgain, shown: Verdict, decided_ms: int | None = None, strength: Strength | None = None
+    ) -> Future[RoundRecord]:
         """Keep a verdict on such a round, over its places as they were shown, beside the vote that rates.
 
         The future raises ArenaError.
         """
         key = dealt.sealed.view.id
-        vote = Vote(key, dealt.verdict(shown), blind=False, decided_ms=decided_ms)
+        vote = Vote(key, dealt.verdict(shown), blind=False, decided_ms=decided_ms, strength=strength)
 
         def keep(ledger: SqliteLedger) -> RoundRecord:
             ledger.judge_again(vote, dealt.order)

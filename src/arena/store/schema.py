@@ -385,6 +385,7 @@ CREATE TABLE revotes (
     kind TEXT NOT NULL,
     ranking TEXT NOT NULL,
     dealt TEXT NOT NULL,
+    strength INTEGER,
     decided_ms INTEGER,
     voter TEXT NOT NULL,
     cast_at TEXT NOT NULL

@@ -1,0 +1,202 @@
+"""How the rounds to come are asked: system message, samplers, the user's own editor, variables, other models."""
+
+from __future__ import annotations
+
+from asyncio import Event
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import partial
+from typing import ClassVar
+
+from textual.app import SuspendNotSupported
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Static
+
+from arena.core.adjusting import adjusted, differing
+from arena.core.errors import ArenaError
+from arena.core.models import Sampling
+from arena.core.prompts import Prompt
+from arena.core.text import clean_line
+from arena.tui.editor import edited
+from arena.tui.language import _
+from arena.tui.phases import Phase
+from arena.tui.screens.form import Field, FormScreen, VariablesScreen
+from arena.tui.screens.past import FromPast
+from arena.tui.screens.picker import Choice, PickerScreen
+from arena.tui.screens.prompts import Taken
+from arena.tui.screens.table import TableScreen
+from arena.tui.widgets.prompt_box import PromptBox
+from arena.wiring import Arena
+
+_SYSTEM = "system"
+_NAMES = tuple(field.name for field in fields(Sampling))
+_ALLOWED = {
+    "settings": frozenset({Phase.ASKING}),
+    "editor": frozenset({Phase.ASKING, Phase.FOLLOWING}),
+    "others": frozenset({Phase.REVEALED}),
+}
+
+
+class SettingsScreen(FormScreen):
+    """System message and samplers. An empty line is as usual."""
+
+    def __init__(self, system: str, sampling: Sampling, usual: Sampling) -> None:
+        """`usual`: what the config says."""
+        hint = _(
+            "For the rounds to come; an empty line is as usual. Other samplers or another context make other"
+            " contestants of the models: they are rated apart. The system message stands where a prompt has none."
+            " Tab: next line. Enter: take."
+        )
+        lines = [Field(_SYSTEM, system, _("none"))]
+        for name in _NAMES:
+            here, before = getattr(sampling, name), getattr(usual, name)
+            lines.append(Field(name, "" if here == before else f"{here:g}", f"{before:g}"))
+        super().__init__(_("How the models are asked"), hint, tuple(lines))
+        self._usual = usual
+
+    def check(self, values: Mapping[str, str]) -> None:
+        """Raise UsageError where a setting can't be that."""
+        self.sampling(values, self._usual)
+
+    @staticmethod
+    def sampling(values: Mapping[str, str], usual: Sampling) -> Sampling:
+        """What the lines say. Raises UsageError."""
+        sampling = usual
+        for name in _NAMES:
+            if values[name].strip():
+                sampling = adjusted(sampling, name, values[name])
+        return sampling
+
+
+class AskingScreen(TableScreen):
+    """What comes before a round. Who plays is the business of the screen on top."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("S", "settings", "Settings", tooltip="System message and samplers", show=False, id="ask.settings"),
+        Binding("ctrl+g", "editor", "Editor", tooltip="The prompt in $EDITOR", show=False, id="ask.editor"),
+        Binding("M", "others", "Other models", tooltip="The same prompt, with other models", id="round.others"),
+    ]
+
+    def __init__(self, arena: Arena) -> None:
+        """As the config says."""
+        super().__init__(arena)
+        self.choice = Choice((), arena.settings.seats)
+        """Who may play."""
+        self.ready = Event()
+        """Set once it is known who plays at first."""
+        self._system = ""
+        self._values: dict[str, str] = {}
+        """What variables were filled in with."""
+
+    def seat(self, choice: Choice) -> None:
+        """Take these contestants from now on."""
+
+    async def ask(self, prompt: Prompt) -> None:
+        """Play a round."""
+
+    def offer(self, prompt: Prompt) -> None:
+        """Put a prompt into the box, as the one that it is."""
+
+    async def plan(self, taken: Taken) -> None:
+        """Have a pack played."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key means something now."""
+        if action in _ALLOWED and (self.busy or self.phase not in _ALLOWED[action]):
+            return False
+        return super().check_action(action, parameters)
+
+    # How they are asked
+
+    def action_settings(self) -> None:
+        """System message and samplers of the rounds to come."""
+        here, usual = self.arena.sampling, self.arena.settings.sampling
+        self.app.push_screen(SettingsScreen(self._system, here, usual), self._set)
+
+    def _set(self, values: dict[str, str] | None) -> None:
+        if values is None:
+            return
+        self._system = values[_SYSTEM].strip()
+        self.arena.sample_by(SettingsScreen.sampling(values, self.arena.settings.sampling))
+        self.seat(self.choice)
+        self.draw_settings()
+
+    def draw_settings(self) -> None:
+        """What is not as usual, in a line above the box."""
+        told = differing(self.arena.sampling, self.arena.settings.sampling)
+        if self._system:
+            told.append(f"system: {clean_line(self._system, 60)}")
+        line = self.query_one("#asked", Static)
+        line.set_class(bool(told), "-told")
+        line.update(Content.assemble((_("Not as usual: "), "$text-muted"), (", ".join(told), "$accent")))
+
+    def with_system(self, prompt: Prompt) -> Prompt:
+        """A prompt with the system message of these rounds, unless it brings its own."""
+        return prompt if prompt.system else replace(prompt, system=self._system)
+
+    def action_editor(self) -> None:
+        """The prompt in the user's own editor."""
+        box, text = self.query_one(PromptBox), ""
+        try:
+            with self.app.suspend():
+                try:
+                    text = edited(box.text)
+                except ArenaError as fault:
+                    self.complain(fault)
+                    return
+        except SuspendNotSupported:
+            self.tell(_("This terminal can't be lent to an editor."))
+            return
+        box.text = text
+        box.move_cursor(box.document.end)
+        box.focus()
+
+    # What is asked
+
+    def taken(self, taken: Taken | None) -> None:
+        """From the packs: with variables, these first."""
+        if taken is None:
+            return
+        names = tuple(dict.fromkeys(name for prompt in taken.prompts for name in prompt.variables))
+        if names:
+            self.app.push_screen(VariablesScreen(names, self._values), partial(self._filled, taken))
+        else:
+            self._take(taken)
+
+    def _filled(self, taken: Taken, values: dict[str, str] | None) -> None:
+        if values is not None:
+            self._values |= values
+            self._take(replace(taken, prompts=tuple(prompt.filled(values) for prompt in taken.prompts)))
+
+    def _take(self, taken: Taken) -> None:
+        self.enter(Phase.ASKING)
+        if taken.whole:
+            whole = replace(taken, prompts=tuple(map(self.with_system, taken.prompts)))
+            self.errand(self.plan(whole))
+        else:
+            self.offer(taken.prompts[0])
+
+    def from_past(self, wanted: object) -> None:
+        """A prompt out of the history."""
+        if not isinstance(wanted, FromPast):
+            return
+        if wanted.others:
+            self.background(self._pick_others(wanted.prompt), "picker")
+        else:
+            self.enter(Phase.ASKING)
+            self.offer(wanted.prompt)
+
+    def action_others(self) -> None:
+        """The same prompt with other models."""
+        if self.live is not None:
+            self.background(self._pick_others(self.live.view.prompt), "picker")
+
+    async def _pick_others(self, prompt: Prompt) -> None:
+        await self.ready.wait()
+        self.app.push_screen(PickerScreen(self.arena, self.choice), partial(self._others_chosen, prompt))
+
+    def _others_chosen(self, prompt: Prompt, choice: Choice | None) -> None:
+        if choice is not None:
+            self.seat(choice)
+            self.errand(self.ask(prompt))

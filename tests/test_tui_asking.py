@@ -190,5 +190,5 @@ async def test_a_terminal_that_can_not_be_lent_says_so(tmp_path):
         async with ArenaApp(arena, NAMES[:2]).run_test(size=(120, 36)) as pilot:
             await asking(pilot)
             await pilot.press(*"why", "ctrl+g")
-            await until(pilot, lambda: "can't be lent" in screen_text(pilot))
+            await until(pilot, lambda: any("can't be lent" in note.message for note in pilot.app._notifications))
             assert pilot.app.screen.query_one(PromptBox).text == "why"

@@ -69,6 +69,10 @@ async def test_system_message_and_samplers_hold_for_the_rounds_to_come(tmp_path,
             assert (record.round.sampling.temperature, record.round.sampling.max_tokens) == (0.0, 99)
             assert dict(record.round.seats[0].contestant.sampler)["temperature"] == 0.0
             screen.enter(Phase.ASKING)
+            await pilot.press("escape", "h")
+            await until(pilot, lambda: "system: Be brief." in screen_text(pilot))
+            assert "temperature=0" in screen_text(pilot)
+            assert "seed" not in screen_text(pilot), "every round has one of its own"
             await pilot.press("escape", "S")
             await until(pilot, lambda: isinstance(pilot.app.screen, SettingsScreen))
             for name in ("system", "temperature", "max_tokens"):

@@ -26,6 +26,8 @@ def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -
     return {
         "round": found.round.id,
         "prompt": found.round.prompt.text,
+        "system": found.round.prompt.system,
+        "sampling": asdict(found.round.sampling),
         "state": found.state.value,
         "verdict": str(found.vote.verdict) if found.vote else None,
         "flags": list(found.flags),

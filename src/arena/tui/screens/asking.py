@@ -75,7 +75,9 @@ class AskingScreen(TableScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("S", "settings", "Settings", tooltip="System message and samplers", show=False, id="ask.settings"),
         Binding("ctrl+g", "editor", "Editor", tooltip="The prompt in $EDITOR", show=False, id="ask.editor"),
-        Binding("M", "others", "Other models", tooltip="The same prompt, with other models", id="round.others"),
+        Binding(
+            "M", "others", "Other models", tooltip="The same prompt, with other models", show=False, id="round.others"
+        ),
     ]
 
     def __init__(self, arena: Arena) -> None:

@@ -20,7 +20,7 @@ from arena.core.text import clean_line
 from arena.past import PAGE
 from arena.tui.language import N_, _
 from arena.tui.revealing import verdict_words
-from arena.tui.screens.past import PastScreen, said_again
+from arena.tui.screens.past import PastScreen, asked_with, said_again
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -176,7 +176,7 @@ class HistoryScreen(PastScreen):
         said += map(_, found.flags)
         if found.second:
             said.append(_("you would use {verdict}").format(verdict=verdict_words(found.second)))
-        said += said_again(found.again)
+        said += [*said_again(found.again), *asked_with(found.round, self.arena.settings.sampling)]
         await self._draw(found, RoundView.of(found.round), "  ".join(clean_line(each, 200) for each in said if each))
         self.query_one(PaneRow).reveal(found)
 

@@ -10,10 +10,12 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from arena.core.adjusting import differing
+from arena.core.models import Sampling
 from arena.core.past import Ending, Wanted
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
-from arena.core.rounds import SealedRound
+from arena.core.rounds import Round, SealedRound
 from arena.core.text import clean_line
 from arena.core.votes import Vote
 from arena.tui.choices import after
@@ -184,6 +186,13 @@ class PastScreen(ArenaScreen):
         await wrap_future(self.arena.past.delete(round_id))
         self.found = None
         await self.list_anew()
+
+
+def asked_with(round_: Round, usual: Sampling) -> list[str]:
+    """What a round was asked with beside its prompt: its system message, and samplers that are not as usual."""
+    system = f"system: {clean_line(round_.prompt.system, 120)}" if round_.prompt.system else ""
+    drawn = replace(usual, seed=round_.sampling.seed)  # every round has a seed of its own
+    return list(filter(None, [system, ", ".join(differing(round_.sampling, drawn))]))
 
 
 def said_again(again: Sequence[Vote]) -> list[str]:

@@ -59,7 +59,6 @@ class HistoryScreen(PastScreen):
     def __init__(self, arena: Arena) -> None:
         """A screen on this arena."""
         super().__init__(arena)
-        self._under_cursor = ""
         self._asked = 0
         """How often a round was asked for."""
         self._shows = False
@@ -117,7 +116,7 @@ class HistoryScreen(PastScreen):
         """List the rounds that are wanted, with the cursor where it was as far as that is still there."""
         lines = await wrap_future(self.arena.past.rounds(self.wanted))
         rounds = self.query_one("#rounds", OptionList)
-        cursor, at = self._under_cursor, rounds.highlighted or 0
+        cursor, at = self.cursor, rounds.highlighted or 0
         rounds.clear_options()
         self._add(lines)
         narrowed = self.query_one("#narrowed", Static)
@@ -127,7 +126,7 @@ class HistoryScreen(PastScreen):
         if ids:
             rounds.highlighted = ids.index(cursor) if cursor in ids else min(at, len(ids) - 1)
             return
-        self.found = None
+        self.found, self.cursor = None, ""
         self.refresh_bindings()
         await self.query_one(PaneRow).deal(())
         searched = self.wanted.search or self.wanted.narrowed
@@ -147,9 +146,9 @@ class HistoryScreen(PastScreen):
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Show the round under the cursor; at the end of the list, list more."""
-        self._under_cursor = event.option_id or ""
+        self.cursor = event.option_id or ""
         self._asked += 1
-        if self._under_cursor and not self._shows:
+        if self.cursor and not self._shows:
             self._shows = True
             self.run_worker(self._run(self._show_wanted()), group="show")
         if not self._all_listed and event.option_index == event.option_list.option_count - 1:
@@ -159,9 +158,9 @@ class HistoryScreen(PastScreen):
         """The newest one that was asked for, until nobody asks. Panes that are being put up are never called off."""
         shown = 0
         try:
-            while shown != self._asked:
+            while shown != self._asked and self.cursor:
                 shown = self._asked
-                await self._show(self._under_cursor)
+                await self._show(self.cursor)
         finally:
             self._shows = False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import wrap_future
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -70,6 +71,8 @@ class PastScreen(ArenaScreen):
         self.wanted = Wanted()
         self.found: RoundRecord | SealedRound | None = None
         """The round that is shown."""
+        self.cursor = ""
+        """The id of the one under the cursor, which is about to be shown where that is another one."""
         self._tags: list[str] = []
         self._models: dict[str, str] = {}
 
@@ -80,8 +83,8 @@ class PastScreen(ArenaScreen):
         """Whether a key means something for the round that is shown."""
         del parameters
         if action in ("judge_again", "note"):
-            return isinstance(self.found, RoundRecord) and self.found.vote is not None
-        return action not in ("take", "others", "delete") or self.found is not None
+            return isinstance(self.found, RoundRecord) and self.found.vote is not None and self._is_shown
+        return action not in ("take", "others", "delete") or self._is_shown
 
     # What is wanted
 
@@ -130,6 +133,10 @@ class PastScreen(ArenaScreen):
             return self.found.view.id
         return self.found.round.id if self.found else ""
 
+    @property
+    def _is_shown(self) -> bool:
+        return bool(self.round_id) and self.round_id == self.cursor
+
     def action_take(self) -> None:
         """Take its prompt into the box."""
         if self.prompt is not None:
@@ -151,20 +158,23 @@ class PastScreen(ArenaScreen):
     def _judged_again(self, record: object) -> None:
         if isinstance(record, RoundRecord) and record.vote is not None:
             then, now = verdict_words(record.vote.verdict), verdict_words(record.again[-1].verdict)
-            told = _("Then: {then}. Now: {now}. The first vote is the one that counts.")
-            self.tell(told.format(then=then, now=now))
+            told = _("Then: {then}. Now: {now}.").format(then=then, now=now)
+            rates = _("The first vote is the one that counts.") if record.vote.blind else _("The round is not rated.")
+            self.tell(f"{told} {rates}")
 
     def action_note(self) -> None:
         """Read or write the note on its vote."""
         if isinstance(self.found, RoundRecord) and self.found.vote is not None:
-            self.app.push_screen(LineScreen(_("A note on your vote"), self.found.vote.note), self._noted)
+            self.app.push_screen(
+                LineScreen(_("A note on your vote"), self.found.vote.note), partial(self._noted, self.round_id)
+            )
 
-    def _noted(self, note: str | None) -> None:
+    def _noted(self, round_id: str, note: str | None) -> None:
         if note is not None:
-            self.errand(self._annotate(note))
+            self.errand(self._annotate(round_id, note))
 
-    async def _annotate(self, note: str) -> None:
-        await wrap_future(self.arena.annotate(self.round_id, note))
+    async def _annotate(self, round_id: str, note: str) -> None:
+        await wrap_future(self.arena.annotate(round_id, note))
         await self.list_anew()
 
     def action_delete(self) -> None:
@@ -174,7 +184,8 @@ class PastScreen(ArenaScreen):
     async def _ask_to_delete(self) -> None:
         key = self.round_id
         going = await wrap_future(self.arena.past.going(key))
-        title = _("Delete round {round}? These go:").format(round=key)
+        asked = clean_line(self.prompt.text, 60) if self.prompt else ""
+        title = _("Delete '{prompt}' ({round})? These go:").format(prompt=asked, round=key)
 
         def answered(yes: bool | None) -> None:  # noqa: FBT001 - Textual calls it so
             if yes:

@@ -14,13 +14,13 @@ from textual.widgets import Footer, Static
 from arena.core.past import DealtAgain
 from arena.core.text import clean_line
 from arena.core.votes import Strength, Verdict
-from arena.tui.screens.base import ArenaScreen
+from arena.tui.screens.reading import ReadingScreen
 from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.vote_bar import VoteBar
 from arena.wiring import Arena
 
 
-class AgainScreen(ArenaScreen):
+class AgainScreen(ReadingScreen):
     """Closes with the round as it stands then, or with None where nothing was said."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -55,6 +55,11 @@ class AgainScreen(ArenaScreen):
         yield VoteBar()
         yield Footer(show_command_palette=False)
 
+    @property
+    def round_id(self) -> str:
+        """The round that is judged."""
+        return self._dealt.sealed.view.id
+
     async def on_mount(self) -> None:
         """Put everything up at once."""
         sealed = self._dealt.sealed
@@ -85,23 +90,15 @@ class AgainScreen(ArenaScreen):
         """Any other key of the vote."""
         getattr(self.query_one(VoteBar), what)()
 
-    def action_pane(self, index: int) -> None:
-        """Go to an answer."""
-        self.query_one(PaneRow).go(index)
-
-    def action_zoom(self) -> None:
-        """Show one answer over the whole width, or all again."""
-        self.query_one(PaneRow).zoom()
-
     def action_leave(self) -> None:
         """Back without a verdict."""
         self.dismiss(None)
 
     def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
         """Keep it."""
-        self.errand(self._keep(message.verdict, message.strength))
+        self.errand(self._judge(message.verdict, message.strength))
 
-    async def _keep(self, verdict: Verdict, strength: Strength | None) -> None:
+    async def _judge(self, verdict: Verdict, strength: Strength | None) -> None:
         decided_ms = (time.monotonic_ns() - self._shown_ns) // 1_000_000
         record = await wrap_future(self.arena.past.judge_again(self._dealt, verdict, decided_ms, strength))
         self.dismiss(record)

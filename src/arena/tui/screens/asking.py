@@ -31,11 +31,6 @@ from arena.wiring import Arena
 
 _SYSTEM = "system"
 _NAMES = tuple(field.name for field in fields(Sampling))
-_ALLOWED = {
-    "settings": frozenset({Phase.ASKING}),
-    "editor": frozenset({Phase.ASKING, Phase.FOLLOWING}),
-    "others": frozenset({Phase.REVEALED}),
-}
 
 
 class SettingsScreen(FormScreen):
@@ -102,12 +97,6 @@ class AskingScreen(TableScreen):
 
     async def plan(self, taken: Taken) -> None:
         """Have a pack played."""
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key means something now."""
-        if action in _ALLOWED and (self.busy or self.phase not in _ALLOWED[action]):
-            return False
-        return super().check_action(action, parameters)
 
     # How they are asked
 

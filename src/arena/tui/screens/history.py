@@ -50,10 +50,13 @@ class HistoryScreen(PastScreen):
         Binding("3", "pane(2)", show=False, id="history.c"),
         Binding("z", "zoom", "Zoom", show=False, id="history.zoom"),
         Binding("d", "thinking", "Thinking", show=False, id="history.think"),
+        Binding("y", "copy", "Copy", show=False, id="history.copy"),
+        Binding("Y", "keep", "Copy to file", show=False, id="history.keep"),
+        Binding("D", "differ", "Compare", show=False, id="history.differ"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
-        Binding("question_mark", "app.help", "Help"),
-        Binding("q", "app.leave", "Quit"),
+        Binding("question_mark", "app.help", "Help", id="history.help"),
+        Binding("q", "app.leave", "Quit", id="history.quit"),
     ]
 
     def __init__(self, arena: Arena) -> None:
@@ -83,14 +86,6 @@ class HistoryScreen(PastScreen):
     async def _look_again(self) -> None:
         await self.look_for_facets()
         await self.list_anew()
-
-    def action_pane(self, index: int) -> None:
-        """Go to an answer."""
-        self.query_one(PaneRow).go(index)
-
-    def action_zoom(self) -> None:
-        """Show one answer over the whole width, or all again."""
-        self.query_one(PaneRow).zoom()
 
     def action_thinking(self) -> None:
         """What was thought before the answers, and back; of a sealed round nothing."""

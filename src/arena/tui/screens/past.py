@@ -24,9 +24,9 @@ from arena.tui.going import going_lines
 from arena.tui.language import N_, _
 from arena.tui.revealing import verdict_words
 from arena.tui.screens.again import AgainScreen
-from arena.tui.screens.base import ArenaScreen
 from arena.tui.screens.confirm import ConfirmScreen
 from arena.tui.screens.line import LineScreen
+from arena.tui.screens.reading import ReadingScreen
 from arena.wiring import Arena
 
 _ENDINGS = {
@@ -50,7 +50,7 @@ class FromPast:
     """At once, with models that are to be chosen; else it only goes into the box."""
 
 
-class PastScreen(ArenaScreen):
+class PastScreen(ReadingScreen):
     """Closes with FromPast where a prompt is wanted again. The list itself is the business of the screen on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

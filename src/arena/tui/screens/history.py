@@ -53,7 +53,7 @@ class HistoryScreen(PastScreen):
         Binding("y", "copy", "Copy", show=False, id="history.copy"),
         Binding("Y", "keep", "Copy to file", show=False, id="history.keep"),
         Binding("D", "differ", "Compare", show=False, id="history.differ"),
-        Binding("slash", "search", "Search", id="history.search"),
+        Binding("slash", "search", "Search", show=False, id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
         Binding("question_mark", "app.help", "Help", id="history.help"),
         Binding("q", "app.leave", "Quit", id="history.quit"),

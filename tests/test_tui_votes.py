@@ -416,6 +416,7 @@ async def test_what_was_thought_is_sealed_until_the_reveal_and_there_on_a_key(tm
             await pilot.press("d")
             await pilot.pause()
             assert "twenty-six" not in screen_text(pilot)
+            await until(pilot, lambda: not pilot.app.screen.closed.deaf)
             await pilot.press("a")
             await revealed(pilot)
             await until(pilot, lambda: "of thinking, d shows it" in screen_text(pilot))

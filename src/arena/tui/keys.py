@@ -14,12 +14,17 @@ from arena.core.errors import UsageError
 from arena.tui.app import ArenaApp
 from arena.tui.keymap import bound, split, use
 from arena.tui.phases import ALLOWED, Phase
+from arena.tui.screens.again import AgainScreen
+from arena.tui.screens.asking import AskingScreen
 from arena.tui.screens.board import BoardScreen
+from arena.tui.screens.confirm import ConfirmScreen
 from arena.tui.screens.copy import CopyScreen
 from arena.tui.screens.difference import DifferenceScreen
+from arena.tui.screens.form import FormScreen
 from arena.tui.screens.help import HelpScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.line import LineScreen
+from arena.tui.screens.past import PastScreen
 from arena.tui.screens.picker import PickerScreen
 from arena.tui.screens.prompts import PromptsScreen
 from arena.tui.screens.pull import PullScreen
@@ -29,15 +34,16 @@ from arena.tui.widgets.answer_pane import AnswerText
 from arena.tui.widgets.find_line import FindLine
 from arena.tui.widgets.prompt_box import PromptBox
 
-TYPED_INTO = (PromptBox, FindLine.Words, LineScreen, PullScreen, VariantScreen)
+TYPED_INTO = (PromptBox, FindLine.Words, LineScreen, PullScreen, VariantScreen, FormScreen)
 """Where a letter is text."""
 _TOGETHER: tuple[tuple[type, ...], ...] = (
-    (TableScreen, AnswerText, ArenaApp),
-    (HistoryScreen, AnswerText, ArenaApp),
+    (AskingScreen, TableScreen, AnswerText, ArenaApp),
+    (PastScreen, HistoryScreen, AnswerText, ArenaApp),
+    (AgainScreen, AnswerText, ArenaApp),
     (BoardScreen, ArenaApp),
     *(
         (kind, ArenaApp)
-        for kind in (HelpScreen, PickerScreen, PromptsScreen, CopyScreen, DifferenceScreen, *TYPED_INTO)
+        for kind in (HelpScreen, PickerScreen, PromptsScreen, CopyScreen, DifferenceScreen, ConfirmScreen, *TYPED_INTO)
     ),
 )
 """What hears the same key press."""

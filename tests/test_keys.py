@@ -49,8 +49,8 @@ def test_no_key_is_the_prefix_of_a_multiplexer_or_stops_a_terminal():
     assert keys.warnings({"TMUX": "here", "STY": "here"}) == []
 
 
-def test_the_defaults_clash_nowhere_but_where_a_pane_in_focus_finds():
-    assert keys.clashes() == {("pane.find", "answer.find", "slash"), ("history.search", "answer.find", "slash")}
+def test_the_defaults_clash_nowhere():
+    assert keys.clashes() == set()
 
 
 @pytest.mark.parametrize(

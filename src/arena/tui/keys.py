@@ -80,11 +80,10 @@ def take(keys: Mapping[str, str], where: str = "[keys] of the config") -> None:
                 raise UsageError(
                     f"{where}: '{name}' can't be on '{key}'.", 'Write a key such as "x", "f2" or "ctrl+n".'
                 )
-    meant = clashes()  # the key for finding is that of the pane in focus, by design
     use(keys)
     typed = [each for kind in TYPED_INTO for each in bound(bindings_of(kind)) if each.id in keys]
     letter = next((each for each in typed if each.key in LETTERS or len(each.key) == 1), None)
-    clash = min(clashes() - meant, default=None)
+    clash = min(clashes(), default=None)
     if letter is not None or clash is not None:
         use({})
     if letter is not None:

@@ -62,7 +62,7 @@ def test_the_defaults_clash_nowhere():
         ({"vote.skip": "h"}, None),
         ({"vote.a": "q"}, "'vote.a' and 'go.quit' are both on 'q'"),
         ({"vote.a": "f1"}, "'vote.a' and 'app.help' are both on 'f1'"),
-        ({"text.down": "b"}, "'text.down' and 'vote.b' are both on 'b'|'vote.b' and 'text.down' are both on 'b'"),
+        ({"text.down": "b"}, "and 'text.down' are both on 'b'"),
         ({"prompt.send": "s"}, "'prompt.send' can't be on 's'. A letter is text there."),
         ({"prompt.example": "space"}, "'prompt.example' can't be on 'space'"),
         ({"vote.a": "entr"}, "'vote.a' can't be on 'entr'"),
@@ -76,7 +76,7 @@ def test_a_table_of_keys_is_taken_or_refused_in_one_sentence(table, says):
         return
     with pytest.raises(UsageError) as caught:
         keys.take(table)
-    assert any(one in str(caught.value) for one in says.split("|"))
+    assert says in str(caught.value)
     assert {binding.key for binding in keys.all_bindings() if binding.id == "vote.a"} == {"a"}
 
 

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.ports import RoundRecord
@@ -18,6 +18,7 @@ from arena.core.text import clean_line
 from arena.tui.language import N_, _
 from arena.tui.revealing import verdict_words
 from arena.tui.screens.reading import ReadingScreen
+from arena.tui.widgets.key_bar import KeyBar
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -68,7 +69,7 @@ class HistoryScreen(ReadingScreen):
             with Vertical(id="detail"):
                 yield Static(markup=False, id="detail-head")
                 yield PaneRow()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_screen_resume(self) -> None:
         """List what there is now."""

@@ -4,8 +4,8 @@
 
 A round of two is five commits (dealt, begun, two answers, closed), a vote is one; each is on the disk when it returns.
 Beside it as many commits are made that write the same texts into one bare table, in a file with the same settings. The
-turns alternate, and the medians of their times make the ratios: a commit waits for the disk, which may be busy. CPU
-time says what the ledger itself costs. `--full`: so many rounds are in the file before it is measured once more: what a
+turns alternate, and the medians of their times make the ratios. A commit waits for the disk, which may be busy with
+others, so that only CPU time is held to a bound: it says what the ledger itself costs. `--full`: so many rounds are in the file before it is measured once more: what a
 round costs must not grow with the file. `--check`: exit code 1 when a ratio is past its bound.
 """
 
@@ -46,7 +46,7 @@ WORDS = (
     "모델",
 )
 TURN = 25
-MOST_WALL, MOST_CPU, MOST_FULL = 6.0, 60.0, 2.5
+MOST_CPU, MOST_FULL = 30.0, 2.5
 """`--check`: a round in the ledger against the bare one, and one in a full file against one in an empty file."""
 WRITE = "INSERT INTO bare (round, seat, text) VALUES (?, ?, ?)"
 
@@ -192,7 +192,6 @@ def main() -> int:
             f"| {f'{what}, {name}':<28} | {TURN / wall:,.0f} | {wall / TURN * 1000:.2f} | {cpu / TURN * 1000:.2f} |"
             f" {ratios[0]:.2f} | {ratios[1]:.1f} |"
         )
-        missed += [f"{what}, {name}: {ratios[0]:.1f} times the bare one's time"] * (ratios[0] > MOST_WALL)
         missed += [f"{what}, {name}: {ratios[1]:.1f} times the bare one's CPU"] * (ratios[1] > MOST_CPU)
     for what in ("round", "vote"):
         grown = times[full, what].middle[1] / times["arena", what].middle[1]

@@ -12,7 +12,7 @@ import pytest
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long the tests of sudden ends and of random rounds go on."""
     parser.addoption("--kills", type=int, default=60, help="so many processes are killed at random moments")
-    parser.addoption("--rounds", type=int, default=240, help="so many random rounds are played on faulty models")
+    parser.addoption("--rounds", type=int, default=200, help="so many random rounds are played on faulty models")
     parser.addoption("--seed", type=int, help="what the random rounds are drawn from; without it anew each time")
 
 

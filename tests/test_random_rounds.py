@@ -64,13 +64,12 @@ class Walk:
         self.folder = folder
         self.stacks = [ExitStack(), ExitStack()]
         self.arenas, self.workshops = [None, None], [None, None]
-        self.faults: list[BaseException] = []
         self.drawn: list[str] = []
         """The faults of all answers."""
         self.prompts = [Prompt(f"question {number}") for number in range(60)]
         self.played = 0
-        self.voted: dict[str, set[str]] = {}
-        """Of each round with an acknowledged vote what it may say: one verdict, or several where two raced."""
+        self.voted: dict[str, str] = {}
+        """The verdict of each acknowledged vote that stands, by its round."""
         self.done: Counter[str] = Counter()
         for number in (0, 1):
             self.open(number)
@@ -81,20 +80,8 @@ class Walk:
         self.workshops[number] = faulty
         seed = self.rng.getrandbits(32)
         self.arenas[number] = self.stacks[number].enter_context(arena_on(self.folder, seed=seed, others=[faulty]))
-        self.listen(self.arenas[number]._desk)
         self.arenas[number].settle_interrupted().result()
         self.infos = self.arenas[number].lineup.models().result()
-
-    def listen(self, desk) -> None:
-        """Hear of every errand that fails, also of those that nobody waits for."""
-        do = desk.do
-
-        def heard(work):
-            promise = do(work)
-            promise.add_done_callback(lambda done: self.faults.append(done.exception()) if done.exception() else None)
-            return promise
-
-        desk.do = heard
 
     def close(self) -> None:
         for stack in self.stacks:
@@ -169,7 +156,7 @@ class Walk:
             assert time.monotonic() < end, f"it never ends: {self.drawn[-6:]}"
         stuck.clear()
         while self.state(view.id) in IN_WORK:  # what was called off is still being put away
-            assert time.monotonic() < end, f"it was never closed: {self.drawn[-6:]} {self.faults[-6:]}"
+            assert time.monotonic() < end, f"it was never closed: {self.drawn[-6:]}"
             time.sleep(0.002)
         try:
             played = future.result()
@@ -269,7 +256,7 @@ class Walk:
 
     def note(self, key: str, found, verdict: Verdict) -> None:
         if not isinstance(found, ArenaError):
-            self.voted[key] = {str(verdict)}
+            self.voted[key] = str(verdict)
 
 
 def check_rows(walk: Walk) -> Counter[str]:
@@ -284,7 +271,7 @@ def check_rows(walk: Walk) -> Counter[str]:
     assert votes.keys() <= states.keys(), "no vote without a round"
     assert {key for key, state in states.items() if state == "voted"} <= votes.keys()
     assert {states[key] for key in votes} <= {"voted", "unblinded"}
-    assert {key: {said} for key, said in votes.items()} == walk.voted, "what was acknowledged, and nothing else"
+    assert votes == walk.voted, "what was acknowledged, and nothing else"
     live = [before for before, state in walk.ask("SELECT continues, state FROM rounds") if before and state != "void"]
     assert len(set(live)) == len(live), "a conversation does not fork"
     gone_on = {key for key, state in states.items() if state == "continued"}

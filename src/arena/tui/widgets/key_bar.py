@@ -20,6 +20,8 @@ class KeyBar(Footer):
 
     async def recompose(self) -> None:
         """New keys in the place of the old ones, which are let go."""
+        if not self.is_attached:  # its screen was closed meanwhile
+            return
         active = self.screen.active_bindings.values()
         wanted = [(each.binding, each.enabled, each.tooltip) for each in active if each.binding.show]
         if wanted == self._shown:  # in two cases of three

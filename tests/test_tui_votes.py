@@ -198,6 +198,7 @@ async def test_of_three_answers_one_that_broke_off_is_no_choice(tmp_path):
             await pilot.press("abc"[broken])
             await pilot.pause()
             assert pilot.app.screen.phase is Phase.VOTING
+            await until(pilot, lambda: not pilot.app.screen.closed.deaf)
             await pilot.press("abc"[seats[1]])
             await revealed(pilot)
             assert arena.board().result().votes == 1

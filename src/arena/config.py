@@ -55,7 +55,7 @@ class Settings:
     theme: str = "auto"
     """The colours of the screens, as the command palette lists them; auto: arena-dark, arena-16 where there are 16."""
     ascii: bool | None = None
-    """Whether borders and signs are drawn in ASCII; None: where the terminal has no others."""
+    """Whether borders and signs are drawn in ASCII; not set: where the terminal has no others."""
     controls: float = 0.02
     """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
     reveal_after_s: float = 1.5

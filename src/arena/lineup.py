@@ -47,7 +47,7 @@ class Lineup:
         self._make_backends = make_backends
         self._room = room
         self._watch = watch
-        self._sampling = sampling
+        self.sampling = sampling
         self._warming: Future[None] | None = None
 
     @cached_property
@@ -152,7 +152,7 @@ class Lineup:
                 return
             for info in infos:
                 try:
-                    await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self._sampling))
+                    await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self.sampling))
                 except ArenaError:
                     return
 
@@ -178,8 +178,8 @@ class Lineup:
 
     def try_model(self, info: ModelInfo, prompt: Prompt) -> Future[Metrics]:
         """Ask one model, outside of any round; nothing is stored. The future raises SeatError."""
-        contestant = Contestant.of(info, self._sampling)
-        request = Request(contestant, prompt, contestant.sampling(self._sampling))
+        contestant = Contestant.of(info, self.sampling)
+        request = Request(contestant, prompt, contestant.sampling(self.sampling))
 
         async def ask() -> Metrics:
             from arena.engine.play import hear  # noqa: PLC0415 - what a bench needs, not the first frame
@@ -211,7 +211,7 @@ class Lineup:
         async def measure() -> BenchReport:
             # A backend keeps no more models than can sit in a round.
             roomy = len(infos) <= len(LABELS) and await self.make_room(infos)
-            bench = Bench(infos, plan, self.backends, self._sampling, look, tell, stop, one_at_a_time=not roomy)
+            bench = Bench(infos, plan, self.backends, self.sampling, look, tell, stop, one_at_a_time=not roomy)
             return await bench.run()
 
         self.stop_warming()
@@ -301,7 +301,7 @@ class Lineup:
         return first, pullers[first], text.strip()
 
     def _is_loaded(self, info: ModelInfo) -> bool:
-        return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self._sampling))
+        return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self.sampling))
 
     async def _fit_together(self, infos: Sequence[ModelInfo]) -> bool:
         infos = [info for info in infos if info.local]

@@ -27,7 +27,7 @@ class Scores:
     def __init__(self, desk: Desk, sampling: Sampling) -> None:
         """`sampling` makes contestants of models."""
         self._desk = desk
-        self._sampling = sampling
+        self.sampling = sampling
 
     def board(
         self,
@@ -92,7 +92,7 @@ class Scores:
         verdicts = [*fits, *[None] * (len(infos) - len(fits))]
         by_model = {_model(info): verdict for info, verdict in zip(infos, verdicts, strict=True)}
         by_key = {
-            Contestant.of(info, self._sampling).fingerprint: verdict
+            Contestant.of(info, self.sampling).fingerprint: verdict
             for info, verdict in zip(infos, verdicts, strict=True)
         }
         found: dict[str, FitVerdict | None] = {}

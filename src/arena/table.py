@@ -57,6 +57,8 @@ class Table:
     ) -> None:
         """`clock` in ns."""
         self._settings = settings
+        self.sampling = settings.sampling
+        """How the rounds to come are sampled."""
         self._room = room
         self._desk = desk
         self._lineup = lineup
@@ -85,13 +87,13 @@ class Table:
     def picker(self, ledger: SqliteLedger, infos: Sequence[ModelInfo], seats: int) -> Picker:
         """Picks sets of these models; at the desk."""
         settings = self._settings
-        return Picker(ledger, infos, seats, settings.sampling, self._rng, settings.controls)
+        return Picker(ledger, infos, seats, self.sampling, self._rng, settings.controls)
 
     def twins(self, infos: Sequence[ModelInfo]) -> str:
         """A sentence about models that count as one contestant; '' where all differ."""
         seen: dict[str, ModelInfo] = {}
         for info in infos:
-            other = seen.setdefault(Contestant.of(info, self._settings.sampling).fingerprint, info)
+            other = seen.setdefault(Contestant.of(info, self.sampling).fingerprint, info)
             if other is not info:
                 return f"{other} and {info} count as one contestant: a round between them is a control, and not rated."
         return ""
@@ -107,7 +109,7 @@ class Table:
         propensity: float | None = None,
     ) -> Round:
         """A round, dealt and not yet stored. Raises UsageError."""
-        sampling = self._settings.sampling
+        sampling = self.sampling
         return deal(
             prompt,
             [Contestant.of(info, sampling) for info in infos],
@@ -245,7 +247,7 @@ class Table:
         fresh = deal(
             old.prompt,
             contestants,
-            replace(old.sampling, seed=self._settings.sampling.seed),
+            replace(old.sampling, seed=self.sampling.seed),
             schedule=old.schedule,
             pace=old.pace,
             propensity=old.propensity,

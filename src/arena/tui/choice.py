@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arena.core.models import ModelInfo
+from arena.core.prompts import Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +14,12 @@ class Choice:
 
     infos: tuple[ModelInfo, ...]
     seats: int
+
+
+@dataclass(frozen=True, slots=True)
+class FromPast:
+    """A prompt that is wanted again."""
+
+    prompt: Prompt
+    others: bool = False
+    """At once, with models that are to be chosen; else it only goes into the box."""

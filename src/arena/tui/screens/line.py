@@ -29,7 +29,7 @@ class LineScreen(Dialog[str | None]):
         """Title and line."""
         with Vertical(classes="dialog"):
             yield Static(Content.styled(self._title, "bold"), markup=False)
-            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), id="line")
+            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), select_on_focus=False, id="line")
         yield Footer(show_command_palette=False)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:

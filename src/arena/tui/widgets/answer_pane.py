@@ -46,7 +46,6 @@ class AnswerText(ScrollView, can_focus=True):
         Binding("k", "scroll_up", "Up", show=False, id="text.up"),
         Binding("g", "scroll_home", "Top", show=False, id="text.top"),
         Binding("G", "scroll_end", "End", show=False, id="text.end"),
-        Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
     class Moved(Message):

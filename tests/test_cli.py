@@ -252,14 +252,6 @@ def test_a_dumb_terminal_is_refused_with_a_hint():
     assert "\x1b" not in said
 
 
-def test_the_readme_names_every_command():
-    from arena.cli.commands import main_group
-
-    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    for name in main_group.commands:
-        assert f"arena {name}" in readme, name
-
-
 def test_the_screen_is_drawn_on_stdout_where_stderr_goes_into_a_file_and_the_terminal_is_given_back(tmp_path):
     main, worker = pty.openpty()
     before = termios.tcgetattr(worker)

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, MissingModelError, UsageError
@@ -27,6 +27,7 @@ from arena.watch import Watch
 if TYPE_CHECKING:
     from arena.core.bench import BenchPlan, BenchReport, BenchStep
 
+T = TypeVar("T")
 _PATIENCE_S = 2.0
 _MAY_BE_TOGETHER = frozenset({TogetherVerdict.FITS, TogetherVerdict.UNKNOWN})
 """What Ollama would swap, it would load again in the middle of a round: those go one at a time."""
@@ -134,7 +135,7 @@ class Lineup:
         if len(infos) <= seats:
             return infos
         try:
-            fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
+            fits = await _soon(self._watch.fits(infos))
         except TimeoutError:
             return infos
         able = [info for info, fit in zip(infos, fits, strict=True) if not info.local or fit.verdict is not Fits.NO]
@@ -204,7 +205,7 @@ class Lineup:
 
         async def look() -> Machine | None:
             try:
-                return await asyncio.wait_for(asyncio.wrap_future(self._watch.machine()), _PATIENCE_S)
+                return await _soon(self._watch.machine())
             except TimeoutError:
                 return None
 
@@ -276,7 +277,7 @@ class Lineup:
     async def _that_fit(self, infos: list[ModelInfo]) -> list[ModelInfo]:
         """Those of the models that can be played without waiting for ever."""
         try:
-            fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
+            fits = await _soon(self._watch.fits(infos))
         except TimeoutError:
             return infos
         verdicts = {fit.verdict for fit in fits}
@@ -308,10 +309,20 @@ class Lineup:
         if not infos:
             return True
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(self._watch.together(infos)), _PATIENCE_S)
-        except TimeoutError:  # a driver that hangs must not keep anybody from playing
+            found = await _soon(self._watch.together(infos))
+        except TimeoutError:
             return True
         return found.verdict in _MAY_BE_TOGETHER
+
+
+async def _soon(promise: Future[T]) -> T:
+    """What the watch says. Raises TimeoutError: a driver that hangs must keep nobody from playing.
+
+    Not asyncio.wait_for, which until Python 3.12 loses a cancellation that comes with the answer: a round that was
+    called off would be played to its end, and one that has no end for ever.
+    """
+    async with asyncio.timeout(_PATIENCE_S):
+        return await asyncio.wrap_future(promise)
 
 
 def _without_twins(infos: Sequence[ModelInfo]) -> list[ModelInfo]:

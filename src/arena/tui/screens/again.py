@@ -9,12 +9,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.core.past import DealtAgain
 from arena.core.text import clean_line
 from arena.core.votes import Strength, Verdict
 from arena.tui.screens.reading import ReadingScreen
+from arena.tui.widgets.key_bar import KeyBar
 from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.vote_bar import VoteBar
 from arena.wiring import Arena
@@ -53,7 +54,7 @@ class AgainScreen(ReadingScreen):
         yield Static(id="question", markup=False)
         yield PaneRow()
         yield VoteBar()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     @property
     def round_id(self) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.core.bias import BiasReport
 from arena.core.machine import FitVerdict
@@ -22,6 +22,7 @@ from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.board_table import Sort
 from arena.tui.widgets.board_view import BoardView, Shown, View, board_head
 from arena.tui.widgets.hardware_panel import HardwarePanel
+from arena.tui.widgets.key_bar import KeyBar
 from arena.wiring import Arena
 
 READ_S = 2.0
@@ -74,7 +75,7 @@ class BoardScreen(ArenaScreen):
                 yield BoardView(id="full-board")
             with VerticalScroll(id="hardware-scroll"):
                 yield HardwarePanel(id="full-hardware")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Keep the hardware live."""

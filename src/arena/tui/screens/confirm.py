@@ -9,9 +9,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 
 class ConfirmScreen(Dialog[bool]):
@@ -33,4 +34,4 @@ class ConfirmScreen(Dialog[bool]):
         with Vertical(classes="dialog"):
             yield Static(Content.styled(self._title, "bold"), markup=False)
             yield Static(Content("\n".join(["", *(f"- {line}" for line in self._lines)])), markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()

@@ -10,12 +10,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Input, Label, Static
+from textual.widgets import Input, Label, Static
 
 from arena.core.errors import UsageError
 from arena.core.text import clean_line
 from arena.tui.language import _
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class FormScreen(Dialog[dict[str, str] | None]):
                         yield Label(clean_line(field.name, 24), markup=False)
                         yield Input(field.text, placeholder=clean_line(field.usual, 60), id=f"field-{at}")
             yield Static(Content.styled(self._hint, "$text-muted"), markup=False, id="form-hint")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     @property
     def values(self) -> dict[str, str]:

@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.tui.language import N_, _
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 _SECTIONS = (
     (
@@ -96,7 +97,7 @@ class HelpScreen(Dialog[None]):
         """The page."""
         with VerticalScroll(id="help", classes="dialog"):
             yield Static(_page(self._now), markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
 
 def _described(now: Iterable[ActiveBinding], shown: Callable[[Binding], str]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.ports import RoundRecord
@@ -22,6 +22,7 @@ from arena.tui.language import N_, _
 from arena.tui.revealing import verdict_words
 from arena.tui.screens.past import PastScreen, asked_with, said_again
 from arena.tui.widgets.answer_pane import AnswerText
+from arena.tui.widgets.key_bar import KeyBar
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -85,7 +86,7 @@ class HistoryScreen(PastScreen):
             with Vertical(id="detail"):
                 yield Static(markup=False, id="detail-head")
                 yield PaneRow()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_screen_resume(self) -> None:
         """List what there is now."""

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.endpoints import down
@@ -25,6 +25,7 @@ from arena.tui.screens.base import Dialog
 from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.variant import VariantScreen
 from arena.tui.widgets.hardware_panel import STATES
+from arena.tui.widgets.key_bar import KeyBar
 from arena.wiring import Arena
 
 _WIDE = 80
@@ -74,7 +75,7 @@ class PickerScreen(Dialog[Choice | None]):
             yield Static(markup=False, id="picker-title")
             yield OptionList(id="models", markup=False)
             yield Static(markup=False, id="picker-hint")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look for models."""

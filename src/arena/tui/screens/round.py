@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.core.errors import ArenaError
 from arena.core.machine import Fits
@@ -24,6 +24,7 @@ from arena.tui.phases import BLIND, Phase
 from arena.tui.screens.asking import AskingScreen
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
+from arena.tui.widgets.key_bar import KeyBar
 from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.phase_bar import PhaseBar
 from arena.tui.widgets.progress_line import ProgressLine
@@ -76,7 +77,7 @@ class RoundScreen(AskingScreen):
             with Vertical(id="side"):
                 yield BoardPanel(id="side-board")
                 yield HardwarePanel(id="side-hardware")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Start the timers and fill the side."""

@@ -21,7 +21,6 @@ from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Round
 from arena.core.timing import Metrics
 from arena.core.variants import split_variant
-from arena.engine.play import hear
 from arena.engine.room import Room
 from arena.watch import Watch
 
@@ -49,7 +48,7 @@ class Lineup:
         self._make_backends = make_backends
         self._room = room
         self._watch = watch
-        self._sampling = sampling
+        self.sampling = sampling
         self._warming: Future[None] | None = None
 
     @cached_property
@@ -154,7 +153,7 @@ class Lineup:
                 return
             for info in infos:
                 try:
-                    await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self._sampling))
+                    await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self.sampling))
                 except ArenaError:
                     return
 
@@ -180,10 +179,12 @@ class Lineup:
 
     def try_model(self, info: ModelInfo, prompt: Prompt) -> Future[Metrics]:
         """Ask one model, outside of any round; nothing is stored. The future raises SeatError."""
-        contestant = Contestant.of(info, self._sampling)
-        request = Request(contestant, prompt, contestant.sampling(self._sampling))
+        contestant = Contestant.of(info, self.sampling)
+        request = Request(contestant, prompt, contestant.sampling(self.sampling))
 
         async def ask() -> Metrics:
+            from arena.engine.play import hear  # noqa: PLC0415 - what a bench needs, not the first frame
+
             return (await hear(self.backends[info.ref.endpoint], request)).metrics
 
         return self._room.submit(ask())
@@ -211,7 +212,7 @@ class Lineup:
         async def measure() -> BenchReport:
             # A backend keeps no more models than can sit in a round.
             roomy = len(infos) <= len(LABELS) and await self.make_room(infos)
-            bench = Bench(infos, plan, self.backends, self._sampling, look, tell, stop, one_at_a_time=not roomy)
+            bench = Bench(infos, plan, self.backends, self.sampling, look, tell, stop, one_at_a_time=not roomy)
             return await bench.run()
 
         self.stop_warming()
@@ -301,7 +302,7 @@ class Lineup:
         return first, pullers[first], text.strip()
 
     def _is_loaded(self, info: ModelInfo) -> bool:
-        return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self._sampling))
+        return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self.sampling))
 
     async def _fit_together(self, infos: Sequence[ModelInfo]) -> bool:
         infos = [info for info in infos if info.local]

@@ -30,7 +30,7 @@ class LineScreen(Dialog[str | None]):
         """Title and line."""
         with Vertical(classes="dialog"):
             yield Static(Content.styled(self._title, "bold"), markup=False)
-            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), id="line")
+            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), select_on_focus=False, id="line")
         yield KeyBar()
 
     def on_input_submitted(self, message: Input.Submitted) -> None:

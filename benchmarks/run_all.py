@@ -20,6 +20,7 @@ SHORT = (
     "exchange.py --battles 20000 --models 50",
     "endurance.py --rounds 100 --readings 2000",
     "screen.py --rounds 40",
+    "wire.py stream start",
     "decode.py --rounds 3 --tokens 32",
 )
 

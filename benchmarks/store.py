@@ -2,12 +2,12 @@
 
     python benchmarks/store.py [--rounds 500] [--full 10000] [--check]
 
-A round of two is five commits (dealt, begun, two answers, closed), a vote is one; each is on the disk when it
-returns. Beside it as many commits are made that write the same texts into one bare table, in a file with the same
-settings. The turns alternate, and the medians of their times make the ratios. A commit waits for the disk, which may
-be busy with others, so that only CPU time is held to a bound: it says what the ledger itself costs. `--full`: so many
-rounds are in the file before it is measured once more: what a round costs must not grow with the file. `--check`:
-exit code 1 when a ratio is past its bound.
+A round of two is five commits (dealt, begun, two answers, closed), a vote is one; each is on the disk when it returns.
+Beside it as many commits are made that write the same texts into one bare table, in a file with the same settings. The
+turns alternate, and the medians of their times make the ratios. A commit waits for the disk, which may be busy with
+others, so only CPU time is held to a bound: it says what the ledger itself costs. `--full`: so many rounds are in the
+file before it is measured once more; what a round costs must not grow with the file. `--check`: exit code 1 when a
+ratio is past its bound.
 """
 
 from __future__ import annotations

@@ -105,7 +105,10 @@ class Walk:
         """Each arena plays a round beside the other; then there is some judging."""
         rng = self.rng
         begun = [(number, view) for number in (0, 1) if (view := self.deal(number)) is not None]
-        playing = [(number, view, *self.begin(number, view)) for number, view in begun]
+        playing = []
+        for number, view in begun:
+            events: list = []
+            playing.append((number, view, self.arenas[number].table.play(view.id, events.append), events))
         for number, view, future, _ in playing:
             if rng.random() < 0.06:
                 self.meddle(view.id)
@@ -131,21 +134,14 @@ class Walk:
         else:
             infos = rng.sample(self.infos, rng.choice((2, 2, 3)))
             infos = [infos[0], infos[0]] if rng.random() < 0.05 else infos
-            schedule = rng.choice(tuple(Schedule))
-            kind, dealt = (
-                "new",
-                told(arena.table.deal(rng.choice(self.prompts), infos, schedule=schedule, blind=rng.random() < 0.95)),
-            )
+            how = {"schedule": rng.choice(tuple(Schedule)), "blind": rng.random() < 0.95}
+            kind, dealt = "new", told(arena.table.deal(rng.choice(self.prompts), infos, **how))
         if isinstance(dealt, ArenaError):
             assert kind != "new"
             return None
         self.done[kind] += 1
         self.played += 1
         return dealt
-
-    def begin(self, number: int, view):
-        events: list = []
-        return self.arenas[number].table.play(view.id, events.append), events
 
     def see_out(self, number: int, view, future: Future, events: list) -> None:
         """Wait for the end, and call off what has none."""
@@ -245,14 +241,10 @@ class Walk:
 
     def verdict(self, there: list[int]) -> Verdict:
         """Any verdict on the seats that answered."""
-        letters = ["abc"[seat] for seat in there]
         said = self.rng.choice(TWO if len(there) == 2 else THREE)
-        renamed = (
-            said
-            if said in ("tie", "bad", "skip")
-            else said.translate(str.maketrans("abc"[: len(there)], "".join(letters)))
-        )
-        return Verdict.parse(renamed, there)
+        if said not in ("tie", "bad", "skip"):
+            said = said.translate(str.maketrans("ab", "".join("abc"[seat] for seat in there[:2])))
+        return Verdict.parse(said, there)
 
     def note(self, key: str, found, verdict: Verdict) -> None:
         if not isinstance(found, ArenaError):

@@ -77,7 +77,7 @@ class AgainScreen(ReadingScreen):
         """A letter means a seat that answered."""
         if action in ("pick", "clearly"):
             return "abc".index(str(parameters[0])) in self.query_one(VoteBar).seats
-        return True
+        return action != "leave" or not self.busy
 
     def action_pick(self, letter: str) -> None:
         """The best answer, or the next best."""
@@ -96,8 +96,9 @@ class AgainScreen(ReadingScreen):
         self.dismiss(None)
 
     def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
-        """Keep it."""
-        self.errand(self._judge(message.verdict, message.strength))
+        """Keep it, unless who said it has left meanwhile."""
+        if self.is_active:
+            self.errand(self._judge(message.verdict, message.strength))
 
     async def _judge(self, verdict: Verdict, strength: Strength | None) -> None:
         decided_ms = (time.monotonic_ns() - self._shown_ns) // 1_000_000

@@ -13,6 +13,7 @@ from arena.tui.screens.again import AgainScreen
 from arena.tui.screens.confirm import ConfirmScreen
 from arena.tui.screens.copy import CopyScreen
 from arena.tui.screens.history import HistoryScreen
+from arena.tui.screens.picker import PickerScreen
 from arena.tui.screens.settings import SettingsScreen
 from stage import NAMES, arena_on, until
 
@@ -102,3 +103,18 @@ async def test_what_was_closed_opens_nothing_any_more(tmp_path, opens, kind):
             await until(pilot, lambda: not past.busy and not on_top(pilot, HistoryScreen))
             await pilot.pause()
             assert not on_top(pilot, kind)
+
+
+@pytest.mark.parametrize("keys", [("m", "w"), ("M", "r")], ids="".join)
+async def test_no_round_begins_below_the_picker(tmp_path, keys):
+    with arena_on(tmp_path) as arena:
+        play(arena, "")
+        async with ArenaApp(arena, NAMES).run_test() as pilot:
+            screen = await voting(pilot)
+            await pilot.press("a")
+            await until(pilot, lambda: screen.phase is Phase.REVEALED)
+            play(arena, "")
+            burst(pilot, *keys)
+            await until(pilot, lambda: on_top(pilot, PickerScreen))
+            await until(pilot, lambda: not screen.busy)
+            assert screen.phase is Phase.REVEALED

@@ -118,3 +118,18 @@ async def test_no_round_begins_below_the_picker(tmp_path, keys):
             await until(pilot, lambda: on_top(pilot, PickerScreen))
             await until(pilot, lambda: not screen.busy)
             assert screen.phase is Phase.REVEALED
+
+
+async def test_no_round_comes_up_below_a_dialog(tmp_path):
+    with arena_on(tmp_path) as arena:
+        play(arena, "")
+        async with ArenaApp(arena, NAMES).run_test() as pilot:
+            screen = await begun(pilot)
+            await pilot.press("S")
+            await until(pilot, lambda: on_top(pilot, SettingsScreen))
+            screen.judges = screen._judging.fresh = True  # as a queue does that plays a round meanwhile
+            screen._frame()
+            await until(pilot, lambda: not screen.busy)
+            assert screen.phase is Phase.ASKING
+            await pilot.press("escape")
+            await until(pilot, lambda: screen.phase is Phase.VOTING)

@@ -198,7 +198,7 @@ class RoundScreen(AskingScreen):
             self._draw_phase()
         waits = self.judges and self._judging.fresh and self.phase is Phase.ASKING
         # Who types, or has something else open, is not interrupted: the next letter would be a vote.
-        if waits and self.is_current and not self.query_one(PromptBox).text:
+        if waits and self.is_active and not self.query_one(PromptBox).text:
             self.errand(self._judge_next())
 
     # Asking

@@ -15,6 +15,7 @@ from arena.tui.screens.copy import CopyScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.picker import PickerScreen
 from arena.tui.screens.settings import SettingsScreen
+from arena.tui.widgets.vote_bar import VoteBar
 from stage import NAMES, arena_on, until
 
 _CHARACTERS = {"enter": "\r", "escape": "\x1b"}
@@ -133,3 +134,24 @@ async def test_no_round_comes_up_below_a_dialog(tmp_path):
             assert screen.phase is Phase.ASKING
             await pilot.press("escape")
             await until(pilot, lambda: screen.phase is Phase.VOTING)
+
+
+@pytest.mark.parametrize(("seats", "words"), [(2, "tie"), (3, "=: as good")])
+async def test_judging_again_works_with_the_mouse(tmp_path, seats, words):
+    with arena_on(tmp_path, seats=seats) as arena:
+        key = play(arena, seats=seats)
+        async with ArenaApp(arena, NAMES).run_test(size=(120, 30)) as pilot:
+            await looking_back(pilot, "V")
+            await until(pilot, lambda: on_top(pilot, AgainScreen) and pilot.app.screen._shown_ns)
+            bar = pilot.app.screen.query_one(VoteBar)
+            if seats == 3:
+                await pilot.press("a")
+            await until(pilot, lambda: words in bar.render_line(0).text)
+            await pilot.click(VoteBar, offset=(bar.render_line(0).text.index(words) + 1, 0))
+            if seats == 3:
+                await until(pilot, lambda: "A =" in bar.render_line(0).text)
+                await pilot.press("b")
+            await until(pilot, lambda: on_top(pilot, HistoryScreen))
+            await until(pilot, lambda: not pilot.app.screen._shows)
+            (again,) = arena.look(key).result().again
+            assert len(again.verdict.winners) == 2

@@ -31,8 +31,8 @@ class AgainScreen(ReadingScreen):
         Binding("A", "clearly('a')", show=False, id="again.clearly_a"),
         Binding("B", "clearly('b')", show=False, id="again.clearly_b"),
         Binding("C", "clearly('c')", show=False, id="again.clearly_c"),
-        Binding("equals_sign", "vote('level')", show=False, id="again.level"),
-        Binding("t", "vote('equal')", "Tie", id="again.tie"),
+        Binding("equals_sign", "level", show=False, id="again.level"),
+        Binding("t", "tie", "Tie", id="again.tie"),
         Binding("x", "vote('all_bad')", "Bad", id="again.bad"),
         Binding("enter", "vote('accept')", show=False, id="again.accept"),
         Binding("backspace", "vote('take_back')", show=False, id="again.take_back"),
@@ -86,6 +86,14 @@ class AgainScreen(ReadingScreen):
     def action_clearly(self, letter: str) -> None:
         """The same, and clearly so."""
         self.query_one(VoteBar).pick(letter, Strength.CLEARLY)
+
+    def action_level(self) -> None:
+        """The next one is as good."""
+        self.query_one(VoteBar).level()
+
+    def action_tie(self) -> None:
+        """All are equally good."""
+        self.query_one(VoteBar).equal()
 
     def action_vote(self, what: str) -> None:
         """Any other key of the vote."""

@@ -58,8 +58,8 @@ class AgainScreen(ReadingScreen):
 
     @property
     def round_id(self) -> str:
-        """The round that is judged."""
-        return self._dealt.sealed.view.id
+        """What copies are named after: the round, whose own labels these are not."""
+        return f"{self._dealt.sealed.view.id}-again"
 
     async def on_mount(self) -> None:
         """Put everything up at once."""

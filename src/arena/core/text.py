@@ -8,13 +8,17 @@ single characters, so text cut anywhere into chunks is cleaned the same.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 _DROPPED = (
-    *(0x0D, 0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x180E, 0x200B, 0x2060, 0x3164, 0xFEFF, 0xFFA0),
+    *(0x0D, 0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x200B, 0x2060, 0x3164, 0xFEFF, 0xFFA0),
+    *range(0x180B, 0x1810),
     *range(0x2061, 0x2066),
     *range(0x206A, 0x2070),
     *range(0xFFF9, 0xFFFC),
-    *range(0xE0000, 0xE0080),
+    *range(0x1BCA0, 0x1BCA4),
+    *range(0x1D173, 0x1D17B),
+    *range(0xE0000, 0xE0200),
 )
 _MARKED = (*range(0x80, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))
 
@@ -32,6 +36,9 @@ _TABLE = _table()
 _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u200d\ufe00-\ufe0f]"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TOO_MANY_MARKS = re.compile(f"({_MARKS}{{4}}){_MARKS}+")
+_MOST_MARKS = 8
+"""Of any script: Burmese puts six on a letter."""
+_PERHAPS_MARKS = re.compile(rf"[^\w\s\x20-\x7e]{{{_MOST_MARKS + 1},}}")
 
 
 def clean(text: str) -> str:
@@ -39,7 +46,17 @@ def clean(text: str) -> str:
     plain = text.replace("\n", "").replace("\t", "")
     if plain.isascii() and (not plain or plain.isprintable()):
         return text
-    return _TOO_MANY_MARKS.sub(r"\1", text.translate(_TABLE))
+    return _PERHAPS_MARKS.sub(_without_a_flood, _TOO_MANY_MARKS.sub(r"\1", text.translate(_TABLE)))
+
+
+def _without_a_flood(found: re.Match[str]) -> str:
+    """Characters that are no letters, and of those that have no width of their own as many as a letter can carry."""
+    kept, marks = [], 0
+    for character in found[0]:
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me", "Cf") else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def clean_line(text: str, limit: int = 200) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -14,10 +15,17 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
 from arena.tui.widgets.markdown_lines import MarkdownLines
+
+_PIECE = 128
+"""Characters that are laid out before another look at the clock."""
+_LOOK = 1000
+_AT_ONCE_S, _PAUSE_S = 0.015, 0.03
+"""So long may a pane lay out before it lets others in, and for how long: a key is not held up by a megabyte."""
 
 
 class AnswerText(ScrollView, can_focus=True):
@@ -40,15 +48,23 @@ class AnswerText(ScrollView, can_focus=True):
         """An empty answer."""
         super().__init__()
         self._turns = [("", "")]
+        """Question, cleaned, and answer, raw, of each."""
         self._lines: MarkdownLines | None = None
+        self._turn = self._at = 0
+        """How far they are laid out: the turn, and how many characters of its answer."""
+        self._later: Timer | None = None
+        """Runs while there is more to lay out."""
         self._begins = 0
         """The line at which the last turn begins."""
         self._follows = True
+        self._seeks = False
+        """Whether somebody wanted to see the beginning of a turn that is not laid out."""
 
     @property
-    def text(self) -> str:
-        """What was said in the last turn, cleaned."""
-        return self._turns[-1][1]
+    def is_empty(self) -> bool:
+        """Whether nothing of what was said in the last turn can be seen."""
+        said = self._turns[-1][1]
+        return not any(clean(said[at : at + _LOOK]).strip() for at in range(0, len(said), _LOOK))
 
     @property
     def hidden_below(self) -> bool:
@@ -57,56 +73,45 @@ class AnswerText(ScrollView, can_focus=True):
 
     def clear(self) -> None:
         """Empty the pane."""
-        self._turns, self._lines, self._begins, self._follows = [("", "")], None, 0, True
-        self._fit()
-        self.refresh()
+        self._turns, self._begins, self._follows, self._seeks = [("", "")], 0, True, False
+        self._relay()
 
     def divide(self, question: str) -> None:
         """Begin a further turn below a rule with what was asked; it is cleaned here."""
-        title = clean_line(question, 200)
-        lines = self._laid_out()
-        self._turns.append((title, ""))
-        self._begins = lines.divide(title)
+        self._turns.append((clean_line(question, 200), ""))
         self._follows = True
-        self._fit()
+        self._lay_out()
         self.to_the_turn()
-        self.refresh()
-        self.post_message(self.Moved())
 
     def to_the_turn(self) -> None:
         """Scroll to where the last turn begins."""
+        self._seeks = not self._is_laid_out
         self.scroll_to(y=self._begins, animate=False, immediate=True, force=True)
 
     def append(self, text: str) -> None:
         """Add raw text of a model; it is cleaned here."""
-        text = clean(text)
         question, said = self._turns[-1]
         self._turns[-1] = question, said + text
-        first = self._laid_out().feed(text)
-        self._fit()
-        if self._follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
-        self.refresh_lines(first, max(1, self.virtual_size.height - first))
-        self.post_message(self.Moved())
+        self._lay_out()
 
     def replace(self, texts: Sequence[str]) -> None:
         """Show these raw texts instead, one a turn, from where the reader is; they are cleaned here."""
         questions = (question for question, _ in self._turns)
-        self._turns = [(question, clean(text)) for question, text in zip(questions, texts, strict=True)]
+        self._turns = list(zip(questions, texts, strict=True))
         self._relay()
-        self.post_message(self.Moved())
 
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
         width, style = self.size.width, self.rich_style
-        strip = self._laid_out().line(y + self.scroll_offset.y)
+        strip = self._lines.line(y + self.scroll_offset.y) if self._lines is not None else None
         return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again at the new width."""
         if event.size.width and any(said for _, said in self._turns):
             self._relay()
-        self.post_message(self.Moved())
+        else:
+            self.post_message(self.Moved())
 
     def notify_style_update(self) -> None:
         """Colours are part of the laid-out lines: lay them out again with the new ones."""
@@ -120,25 +125,46 @@ class AnswerText(ScrollView, can_focus=True):
         self._follows = not self.hidden_below
         self.post_message(self.Moved())
 
+    @property
+    def _is_laid_out(self) -> bool:
+        return self._turn == len(self._turns) - 1 and self._at >= len(self._turns[-1][1])
+
     def _relay(self) -> None:
-        self._lines = None
-        self._fit()
-        if self._follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        """Lay everything out anew."""
+        self._lines, self._turn, self._at = None, 0, 0
+        self._lay_out()
         self.refresh()
 
-    def _laid_out(self) -> MarkdownLines:
+    def _lay_out(self) -> None:
+        """Go on laying out for a while; what is left then has its turn a little later."""
+        if not self.size.width:
+            return
         if self._lines is None:
             self._lines = MarkdownLines(self.size.width, self.rich_style)
-            for question, said in self._turns:
-                if question:
-                    self._begins = self._lines.divide(question)
-                if said:
-                    self._lines.feed(said)
-        return self._lines
+        lines, first = self._lines, len(self._lines)
+        until = time.thread_time() + _AT_ONCE_S
+        while not self._is_laid_out and time.thread_time() < until:
+            said = self._turns[self._turn][1]
+            if self._at < len(said):
+                first = min(first, lines.feed(clean(said[self._at : self._at + _PIECE])))
+                self._at = min(self._at + _PIECE, len(said))
+            else:
+                self._turn, self._at = self._turn + 1, 0
+                self._begins = lines.divide(self._turns[self._turn][0])
+        self._fit(lines, first)
+        if self._later is not None:
+            self._later.stop()
+        self._later = None if self._is_laid_out else self.set_timer(_PAUSE_S, self._lay_out)
 
-    def _fit(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._laid_out()))
+    def _fit(self, lines: MarkdownLines, first: int) -> None:
+        """Show what was laid out. `first`: the first line that is another now."""
+        self.virtual_size = Size(self.size.width, len(lines))
+        if self._seeks and self._is_laid_out:
+            self.to_the_turn()
+        elif self._follows:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        self.refresh_lines(first, max(1, self.virtual_size.height - first))
+        self.post_message(self.Moved())
 
 
 class AnswerPane(Vertical):

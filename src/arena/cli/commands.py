@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ import click
 
 from arena import __version__
 from arena.core.errors import ArenaError, UsageError
-from arena.core.text import clean_line, counted
+from arena.core.text import clean_line, counted, json_line
 
 if TYPE_CHECKING:
     from arena.wiring import Arena
@@ -64,7 +63,7 @@ def narrate(text: str) -> None:
 
 def print_json(value: object) -> None:
     """One line of JSON on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json_line(value))
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

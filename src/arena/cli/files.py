@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TextIO
 
 from arena.core.errors import ArenaError
-from arena.core.text import clean_line
+from arena.core.text import clean, clean_line
 
 STANDARD = "-"
 """What stands for stdin and stdout."""
@@ -30,7 +30,8 @@ def writing(path: Path) -> Iterator[TextIO]:
     Raises ArenaError when it can't be written.
     """
     if str(path) == STANDARD:
-        out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
+        kind = _OnTerminal if sys.stdout.isatty() else io.TextIOWrapper
+        out = kind(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
         try:
             yield out
             out.flush()
@@ -52,6 +53,14 @@ def writing(path: Path) -> Iterator[TextIO]:
         raise ArenaError(f"{clean_line(str(path))} can't be written: {why(fault)}.", "Name another file.") from fault
     finally:
         draft.unlink(missing_ok=True)
+
+
+class _OnTerminal(io.TextIOWrapper):
+    """Stdout where somebody looks at it: what a file would keep as it is, such as a CSV, is cleaned here."""
+
+    def write(self, text: str, /) -> int:
+        """Write it, cleaned."""
+        return super().write(clean(text))
 
 
 def why(fault: OSError | ValueError) -> str:

@@ -7,6 +7,7 @@ single characters, so text cut anywhere into chunks is cleaned the same.
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
@@ -36,6 +37,7 @@ _TABLE = _table()
 _MARKS = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u200d\ufe00-\ufe0f]"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _TOO_MANY_MARKS = re.compile(f"({_MARKS}{{4}}){_MARKS}+")
+_NOT_SHOWN = re.compile(f"[{''.join(map(chr, sorted(code for code in _TABLE if code > 0x7E)))}]")
 _MOST_MARKS = 8
 """Of any script: Burmese puts six on a letter."""
 _PERHAPS_MARKS = re.compile(rf"[^\w\s\x20-\x7e]{{{_MOST_MARKS + 1},}}")
@@ -57,6 +59,11 @@ def _without_a_flood(found: re.Match[str]) -> str:
         if marks <= _MOST_MARKS:
             kept.append(character)
     return "".join(kept)
+
+
+def json_line(value: object) -> str:
+    """JSON in one line that can be shown: Korean stays readable, what `clean` would change is escaped."""
+    return _NOT_SHOWN.sub(lambda found: json.dumps(found[0])[1:-1], json.dumps(value, ensure_ascii=False))
 
 
 def clean_line(text: str, limit: int = 200) -> str:

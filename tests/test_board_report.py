@@ -21,7 +21,7 @@ from arena.core.periods import begin_of
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board, Effect, Lead, PairStanding
 from arena.core.simulation import SimulationPlan
-from arena.core.telling import beats_next, bias_lines, bridge_hints, effect_words, pair_hint, undecided_hints
+from arena.core.telling import adjusted_hint, beats_next, bias_lines, bridge_hints, pair_hint, undecided_hints
 from arena.core.votes import Stage, Verdict
 from arena.ratings.bias import bias_report
 from arena.ratings.board import compute_board
@@ -274,9 +274,8 @@ def test_the_neighbours_that_need_the_fewest_votes_come_first():
 
 
 def test_an_effect_is_a_share_of_votes_between_equals():
-    assert (
-        effect_words(Effect(0.0, -1.0986, 1.0986), "longer") == "the longer of two equals 50 % of the time (25 to 75 %)"
-    )
+    told = adjusted_hint(Effect(0.0, -1.0986, 1.0986))
+    assert told.endswith("you take the longer of two equals 50 % of the time (25 to 75 %).")
 
 
 def test_what_was_never_seen_has_no_line_in_the_bias_report():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import TypeAlias
 
 from arena.core.bias import BiasReport, Rate
 from arena.core.ratings import Board, Effect, Lead, PairStanding
@@ -22,6 +23,8 @@ RATES = {
 LEAD_WORDS = {Lead.TOO_EARLY: "too early", Lead.LEANING: "leaning", Lead.AHEAD: "ahead", Lead.EVEN: "even"}
 """What fits in a column."""
 _MANY = 500
+Say: TypeAlias = Callable[[str], str]
+"""Turns a sentence, or the pattern of one, into the language of who reads it; `str` leaves it in English."""
 
 
 def short_names(board: Board) -> dict[str, str]:
@@ -39,31 +42,38 @@ def beats_next(board: Board) -> dict[str, PairStanding]:
     return {a: pairs[a, b] for group in groups for a, b in pairwise(group)}
 
 
-def pair_hint(pair: PairStanding, names: Mapping[str, str]) -> str:
+def pair_hint(pair: PairStanding, names: Mapping[str, str], say: Say = str) -> str:
     """How many more votes would tell two apart, as a sentence."""
-    a, b = names[pair.a], names[pair.b]
     if pair.lead is Lead.EVEN:
-        return f"Between {a} and {b} there is {pair.lead} ({pair.p_even:.0%} sure)."
-    told = f"{a} is better than {b} with {pair.p_a_beats_b:.0%}"
-    if pair.votes_needed is None:
-        return f"{told}: {pair.lead}."
-    more = f"about {pair.votes_needed}" if pair.votes_needed < _MANY else "hundreds"
-    return f"{told}; {more} more votes of this pair would settle it."
+        told = say("Between {a} and {b} there is no practical difference ({sure} sure).")
+    elif pair.votes_needed is None:
+        told = say("{a} is better than {b} with {chance}: {lead}.")
+    elif pair.votes_needed < _MANY:
+        told = say("{a} is better than {b} with {chance}; about {votes} more votes of this pair would settle it.")
+    else:
+        told = say("{a} is better than {b} with {chance}; hundreds more votes of this pair would settle it.")
+    return told.format(
+        a=names[pair.a],
+        b=names[pair.b],
+        sure=f"{pair.p_even:.0%}",
+        chance=f"{pair.p_a_beats_b:.0%}",
+        lead=say(pair.lead.value),
+        votes=pair.votes_needed,
+    )
 
 
-def undecided_hints(board: Board, names: Mapping[str, str], limit: int) -> list[str]:
+def undecided_hints(board: Board, names: Mapping[str, str], limit: int, say: Say = str) -> list[str]:
     """What would settle the order of neighbours, those first that need the fewest votes."""
     undecided = [pair for pair in beats_next(board).values() if pair.votes_needed]
     undecided.sort(key=lambda pair: pair.votes_needed or 0)
-    return [pair_hint(pair, names) for pair in undecided[:limit]]
+    return [pair_hint(pair, names, say) for pair in undecided[:limit]]
 
 
-def bridge_hints(board: Board, names: Mapping[str, str]) -> list[str]:
+def bridge_hints(board: Board, names: Mapping[str, str], say: Say = str) -> list[str]:
     """Which matches would join groups that were never compared."""
-    groups = "the two groups" if len(board.bridges) == 1 else "their groups"
-    return [
-        f"Play {names[a]} against {names[b]} to join {groups}." for a, b in board.bridges if a in names and b in names
-    ]
+    one, many = say("Play {a} against {b} to join the two groups."), say("Play {a} against {b} to join their groups.")
+    told = one if len(board.bridges) == 1 else many
+    return [told.format(a=names[a], b=names[b]) for a, b in board.bridges if a in names and b in names]
 
 
 def odds_share(log_odds: float) -> float:
@@ -71,10 +81,14 @@ def odds_share(log_odds: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-def effect_words(effect: Effect, which: str) -> str:
-    """`the longer of two equals 58 % of the time (51 to 65 %)`."""
-    value, low, high = (100 * odds_share(odds) for odds in (effect.value, effect.low, effect.high))
-    return f"the {which} of two equals {value:.0f} % of the time ({low:.0f} to {high:.0f} %)"
+def adjusted_hint(length: Effect, say: Say = str) -> str:
+    """What the adjusted score is, and how much the length of an answer has moved its voter."""
+    value, low, high = (f"{100 * odds_share(odds):.0f}" for odds in (length.value, length.low, length.high))
+    told = say(
+        "Adjusted: as if all answers were equally long; "
+        "you take the longer of two equals {value} % of the time ({low} to {high} %)."
+    )
+    return told.format(value=value, low=low, high=high)
 
 
 def bias_lines(report: BiasReport) -> list[tuple[str, str, str, str, str]]:

@@ -8,8 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from arena.core.rounds import SealedRound
-from arena.core.text import counted
 from arena.series import Step
+from arena.tui.language import _, plural
 from arena.wiring import Arena
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class Judging:
         rounds = await wrap_future(self._arena.waiting())
         waiting = len(rounds)
         left = sum(queue.left for queue in await wrap_future(self._arena.series.states()))
-        told = [f"{counted(waiting, 'round')} to judge"] if waiting else []
-        told += [f"{counted(left, 'round')} of a queue to play"] if left else []
-        return f"There are {' and '.join(told)}." if told else ""
+        told = [plural("{n} round to judge", "{n} rounds to judge", waiting)] if waiting else []
+        told += [plural("{n} round of a queue to play", "{n} rounds of a queue to play", left)] if left else []
+        return _("There are {rounds}.").format(rounds=_(" and ").join(told)) if told else ""
 
     async def find_queues(self) -> bool:
         """Whether queues have something left that nobody plays yet here; `play_queues` has to be called then."""
@@ -86,7 +86,7 @@ class Judging:
 
     def news(self) -> bool:
         """Whether a round of a queue is over since the last call."""
-        heard = [self._heard.popleft() for _ in range(len(self._heard))]
+        heard = [self._heard.popleft() for __ in range(len(self._heard))]
         if heard:
             self.to_come, self.left_s, self.fresh = heard[-1].left, heard[-1].left_s, True
         return bool(heard)

@@ -33,6 +33,11 @@ def _(text: str) -> str:
     return _spoken[0].gettext(text) if text else ""
 
 
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Mark a sentence that is translated where it is shown: tables of them are made before the language is known."""
+    return text
+
+
 def plural(one: str, many: str, count: int) -> str:
     """`one` or `many` in the language of the user; `{n}` in it stands for the number."""
     return _spoken[0].ngettext(one, many, count).format(n=count)

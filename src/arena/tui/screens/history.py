@@ -15,7 +15,9 @@ from textual.widgets.option_list import Option
 from arena.core.ports import RoundRecord
 from arena.core.rounds import RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
-from arena.tui.screens.base import ArenaScreen
+from arena.tui.language import N_, _
+from arena.tui.revealing import verdict_words
+from arena.tui.screens.reading import ReadingScreen
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -26,13 +28,13 @@ _MARKS = {
     RoundState.VOID: "×",
 }
 _SEALED_NOTE = {
-    RoundState.READY: "Sealed: it waits for your vote.",
-    RoundState.PLANNED: "Sealed: a queue has yet to play it.",
-    RoundState.GENERATING: "Sealed: it is being played.",
+    RoundState.READY: N_("Sealed: it waits for your vote."),
+    RoundState.PLANNED: N_("Sealed: a queue has yet to play it."),
+    RoundState.GENERATING: N_("Sealed: it is being played."),
 }
 
 
-class HistoryScreen(ArenaScreen):
+class HistoryScreen(ReadingScreen):
     """Every round that was played; names only of those that are revealed."""
 
     AUTO_FOCUS = "#rounds"
@@ -42,10 +44,13 @@ class HistoryScreen(ArenaScreen):
         Binding("3", "pane(2)", show=False, id="history.c"),
         Binding("z", "zoom", "Zoom", id="history.zoom"),
         Binding("d", "thinking", "Thinking", id="history.think"),
+        Binding("y", "copy", "Copy", id="history.copy"),
+        Binding("Y", "keep", "Copy to file", show=False, id="history.keep"),
+        Binding("D", "differ", "Compare", id="history.differ"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
-        Binding("question_mark", "app.help", "Help"),
-        Binding("q", "app.leave", "Quit"),
+        Binding("question_mark", "app.help", "Help", id="history.help"),
+        Binding("q", "app.leave", "Quit", id="history.quit"),
     ]
 
     def __init__(self, arena: Arena) -> None:
@@ -53,10 +58,11 @@ class HistoryScreen(ArenaScreen):
         super().__init__(arena)
         self._wanted = ""
         """The round that is to be shown, while one is being put up."""
+        self._round_id = ""
 
     def compose(self) -> ComposeResult:
         """Search, list, detail."""
-        yield Input(placeholder="Search prompts and answers, Enter", id="search")
+        yield Input(placeholder=_("Search prompts and answers, Enter"), id="search")
         with Horizontal(id="history-body"):
             yield OptionList(id="rounds", markup=False)
             with Vertical(id="detail"):
@@ -68,18 +74,15 @@ class HistoryScreen(ArenaScreen):
         """List what there is now."""
         self.background(self._list(self.query_one("#search", Input).value), "list")
 
-    def action_pane(self, index: int) -> None:
-        """Go to an answer."""
-        self.query_one(PaneRow).go(index)
-
-    def action_zoom(self) -> None:
-        """Show one answer over the whole width, or all again."""
-        self.query_one(PaneRow).zoom()
+    @property
+    def round_id(self) -> str:
+        """The round under the cursor."""
+        return self._round_id
 
     def action_thinking(self) -> None:
         """What was thought before the answers, and back; of a sealed round nothing."""
         if not self.query_one(PaneRow).think():
-            self.tell("No thinking was told, or it is sealed.")
+            self.tell(_("No thinking was told, or it is sealed."))
 
     def action_search(self) -> None:
         """Go to the search box."""
@@ -105,7 +108,7 @@ class HistoryScreen(ArenaScreen):
             rounds.add_option(Option(text, id=line.id))
         if not lines:
             await self.query_one(PaneRow).deal(())
-            nothing = "Nothing found." if search else "No rounds yet: Esc, and ask something."
+            nothing = _("Nothing found.") if search else _("No rounds yet: Esc, and ask something.")
             self.query_one("#detail-head", Static).update(Content.styled(nothing, "$text-muted"))
         else:
             rounds.highlighted = 0
@@ -130,12 +133,13 @@ class HistoryScreen(ArenaScreen):
     async def _show(self, round_id: str) -> None:
         found = await wrap_future(self.arena.look(round_id))
         if isinstance(found, SealedRound):
-            await self._draw(found, found.view, _SEALED_NOTE.get(found.state, ""))
+            await self._draw(found, found.view, _(_SEALED_NOTE.get(found.state, "")))
             return
         vote = found.vote
-        said = [f"You said: {vote.verdict}" if vote else "", vote.note if vote else "", *found.flags]
+        said = [_("You said: {verdict}").format(verdict=verdict_words(vote.verdict)), vote.note] if vote else []
+        said += map(_, found.flags)
         if found.second:
-            said.append(f"you would use {found.second}")
+            said.append(_("you would use {verdict}").format(verdict=verdict_words(found.second)))
         await self._draw(found, RoundView.of(found.round), "  ".join(clean_line(each, 200) for each in said if each))
         self.query_one(PaneRow).reveal(found)
 
@@ -143,10 +147,11 @@ class HistoryScreen(ArenaScreen):
         head = Content.assemble(
             ("› ", "bold $accent"),
             (clean_line(view.prompt.text, 400), "bold"),
-            (f"\n{view.id}  {found.state.value}   ", "$text-muted"),
+            (f"\n{view.id}  {_(found.state.value)}   ", "$text-muted"),
             (note, "$accent"),
         )
         self.query_one("#detail-head", Static).update(head)
         row = self.query_one(PaneRow)
         await row.deal(view.labels)
+        self._round_id = view.id
         row.show(found)

@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Footer, Input, Static
 
+from arena.tui.language import _
 from arena.tui.screens.base import Dialog
 
 
@@ -28,7 +29,7 @@ class LineScreen(Dialog[str | None]):
         """Title and line."""
         with Vertical(classes="dialog"):
             yield Static(Content.styled(self._title, "bold"), markup=False)
-            yield Input(self._text, placeholder="Enter keeps it, Esc leaves", id="line")
+            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), id="line")
         yield Footer(show_command_palette=False)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:

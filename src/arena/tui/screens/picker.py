@@ -19,6 +19,8 @@ from arena.core.machine import Fits, FitVerdict, human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line, clean_name
 from arena.core.variants import Variant
+from arena.tui.cells import left
+from arena.tui.language import N_, _
 from arena.tui.screens.base import Dialog
 from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.variant import VariantScreen
@@ -29,12 +31,14 @@ _WIDE = 80
 _LACKING = frozenset({Fits.TIGHT, Fits.PARTIAL, Fits.NO})
 _TOLD = 14
 _TOGETHER = {
-    TogetherVerdict.FITS: "together",
-    TogetherVerdict.SWAPS: "Ollama swaps",
-    TogetherVerdict.NO: "in turn",
+    TogetherVerdict.FITS: N_("together"),
+    TogetherVerdict.SWAPS: N_("Ollama swaps"),
+    TogetherVerdict.NO: N_("in turn"),
     TogetherVerdict.UNKNOWN: "",
 }
-_MORE = "More: p fetches one, a .gguf path with `arena -m FILE.gguf`, gguf_folders and [endpoints.NAME] in the config."
+_MORE = N_(
+    "More: p fetches one, a .gguf path with `arena -m FILE.gguf`, gguf_folders and [endpoints.NAME] in the config."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class PickerScreen(Dialog[Choice | None]):
         self._infos: dict[str, ModelInfo] = {}
         self._fits: dict[str, FitVerdict] = {}
         self._beside: dict[str, Together] = {}
-        self._hint = "Looking for models…"
+        self._hint = _("Looking for models…")
         self._would_fit = ""
 
     def compose(self) -> ComposeResult:
@@ -103,7 +107,7 @@ class PickerScreen(Dialog[Choice | None]):
         self._list.add_options(Option("", key, disabled=bool(info.note)) for key, info in self._infos.items())
         self._list.highlighted = min(at, len(infos) - 1) if infos else None
         broken = [f"{info.ref}: {info.note}" for info in infos if info.note]
-        self._hint = "\n".join([*broken[:2], *down(reached), _MORE])
+        self._hint = "\n".join([*broken[:2], *down(reached), _(_MORE)])
         self._draw()
         self._draw_rows()
         self._compare()
@@ -130,8 +134,9 @@ class PickerScreen(Dialog[Choice | None]):
             self._list.replace_option_prompt(key, row)
 
     def _draw(self) -> None:
-        title = ("Contestants", "bold"), (f"    {self._seats} of the marked ones sit in each round", "$text-muted")
-        self.query_one("#picker-title", Static).update(Content.assemble(*title))
+        seats = _("{seats} of the marked ones sit in each round").format(seats=self._seats)
+        title = Content.assemble((_("Contestants"), "bold"), (f"    {seats}", "$text-muted"))
+        self.query_one("#picker-title", Static).update(title)
         lines = [Content.styled(clean_line(line, 300), "$text-muted") for line in self._hint.split("\n")]
         if self._would_fit:
             lines.insert(0, Content.styled(clean_line(self._would_fit, 300), "$warning"))
@@ -149,7 +154,8 @@ class PickerScreen(Dialog[Choice | None]):
         (levers,) = await wrap_future(self._arena.watch.levers([info]))
         helping = [lever.what for lever in levers if lever.makes_it_fit][:2]
         if helping:
-            self._would_fit = f"{info.ref} would fit with: {' or: '.join(helping)}."
+            told = _("{model} would fit with: {levers}.")
+            self._would_fit = told.format(model=info.ref, levers=_(" or: ").join(helping))
             self._draw()
 
     @property
@@ -199,7 +205,7 @@ class PickerScreen(Dialog[Choice | None]):
         """Take the marked ones."""
         marked = [info for key, info in self._infos.items() if key in self._chosen]
         if len(marked) < 2:
-            self.app.notify("Mark at least two models with space.", severity="warning", markup=False)
+            self.app.notify(_("Mark at least two models with space."), severity="warning", markup=False)
             return
         self.dismiss(Choice(tuple(marked), min(self._seats, len(marked))))
 
@@ -211,20 +217,21 @@ def _key(info: ModelInfo) -> str:
 
 def _row(info: ModelInfo, fit: FitVerdict, beside: Together | None, width: int, *, marked: bool) -> Content:
     """A mark, the name, what is known of the model, and what fits, as far as the width goes."""
-    state, style = STATES[fit.verdict] if info.local else ("elsewhere", "$text-muted")
+    state, style = STATES[fit.verdict] if info.local else (N_("elsewhere"), "$text-muted")
+    state = _(state)
     facts = f"{clean_line(info.quantization, 8):<8} {human_bytes(info.size_bytes):>9}  "
     if width >= _WIDE:
         facts = f"{'' if info.parameters is None else _count(info.parameters):>7}  {facts}"
     told = _beside(beside) if beside is not None and info.local else ""
-    end = f"{state:<10}{told:<{_TOLD}}"
-    room = max(8, width - len(facts) - len(end) - 3)
+    state, told = left(state, 10), left(told, _TOLD)
+    room = max(8, width - len(facts) - 10 - _TOLD - 3)
     name = clean_name(str(info), room)
     name += " " * (room - Content(name).cell_length)
     return Content.assemble(
         ("● " if marked else "○ ", "$accent" if marked else "$text-muted"),
         (name, "bold" if marked else ""),
         (f" {facts}", "$text-muted"),
-        (f"{state:<10}", style),
+        (state, style),
         (told, "$text-muted"),
     )
 
@@ -232,8 +239,8 @@ def _row(info: ModelInfo, fit: FitVerdict, beside: Together | None, width: int, 
 def _beside(found: Together) -> str:
     """What happens when it is played with the marked ones."""
     if found.verdict is TogetherVerdict.CONTEXT:
-        return f"both at {found.max_context or 0:,}"
-    return _TOGETHER[found.verdict]
+        return _("both at {tokens}").format(tokens=f"{found.max_context or 0:,}")
+    return _(_TOGETHER[found.verdict])
 
 
 def _count(parameters: int) -> str:

@@ -16,8 +16,9 @@ from textual.widgets.option_list import Option
 from arena.core.models import ModelInfo
 from arena.core.prompts import Pack, Prompt
 from arena.core.rounds import Pace
-from arena.core.text import clean_line, counted
+from arena.core.text import clean_line
 from arena.series import Order
+from arena.tui.language import _, plural
 from arena.tui.screens.base import Dialog
 
 
@@ -57,8 +58,8 @@ class PromptsScreen(Dialog[Taken | None]):
     def compose(self) -> ComposeResult:
         """Search, list, text of the prompt under the cursor."""
         with Vertical(id="prompts-dialog", classes="dialog"):
-            yield Static(Content.styled("Prompts", "bold"), markup=False)
-            yield Input(placeholder="/ searches", id="prompt-search")
+            yield Static(Content.styled(_("Prompts"), "bold"), markup=False)
+            yield Input(placeholder=_("/ searches"), id="prompt-search")
             yield OptionList(id="packs", markup=False)
             yield Static(markup=False, id="prompt-preview")
         yield Footer(show_command_palette=False)
@@ -122,7 +123,8 @@ class PromptsScreen(Dialog[Taken | None]):
             found = [prompt for prompt in pack.prompts if all(word in _searched(pack, prompt) for word in words)]
             if not found:
                 continue
-            head = f"{clean_line(pack.name, 40)}  {clean_line(pack.title, 60)}  {counted(len(found), 'prompt')}"
+            count = plural("{n} prompt", "{n} prompts", len(found))
+            head = f"{clean_line(pack.name, 40)}  {clean_line(pack.title, 60)}  {count}"
             self._options.add_option(Option(Content.styled(head, "bold $accent"), disabled=True))
             self._options.add_options(Option(f"  {clean_line(prompt.title or prompt.text, 80)}") for prompt in found)
             self._listed += [None, *((pack, prompt) for prompt in found)]

@@ -17,6 +17,7 @@ from arena.core.errors import ArenaError
 from arena.core.machine import human_bytes
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line
+from arena.tui.language import _
 from arena.tui.screens.base import Dialog
 from arena.wiring import Arena
 
@@ -38,15 +39,15 @@ class PullScreen(Dialog[ModelInfo | None]):
     def compose(self) -> ComposeResult:
         """Title, name, bar, hint."""
         with Vertical(id="pull", classes="dialog"):
-            yield Static(Content.styled("Fetch a model through Ollama", "bold"), markup=False)
-            yield Input(placeholder="qwen3:8b, or ENDPOINT/NAME", id="pull-name")
-            yield ProgressBar(show_eta=False, id="pull-bar")
+            yield Static(Content.styled(_("Fetch a model through Ollama"), "bold"), markup=False)
+            yield Input(placeholder=_("qwen3:8b, or ENDPOINT/NAME"), id="pull-name")
+            yield ProgressBar(id="pull-bar")
             yield Static(markup=False, id="pull-hint")
 
     def on_mount(self) -> None:
         """Wait for a name."""
         self.query_one("#pull-bar").display = False
-        self._tell("Enter fetches. Esc goes back.")
+        self._tell(_("Enter fetches. Esc goes back."))
         self.set_interval(FRAME_S, self._frame)
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
@@ -80,9 +81,10 @@ class PullScreen(Dialog[ModelInfo | None]):
         if self._fetching is None:
             return
         step = self._newest
-        size = f"{human_bytes(step.completed_bytes)} of {human_bytes(step.total_bytes)}   " if step.total_bytes else ""
+        done, total = human_bytes(step.completed_bytes), human_bytes(step.total_bytes)
+        size = _("{done} of {total}").format(done=done, total=total) + "   " if step.total_bytes else ""
         self.query_one(ProgressBar).update(total=step.total_bytes or None, progress=step.completed_bytes)
-        self._tell(f"{size}{step.status}   Esc stops; the next time goes on from there.")
+        self._tell(f"{size}{step.status}   " + _("Esc stops; the next time goes on from there."))
 
     def _tell(self, sentence: str, style: str = "$text-muted") -> None:
         self.query_one("#pull-hint", Static).update(Content.styled(clean_line(sentence, 300), style))

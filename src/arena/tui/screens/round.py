@@ -11,11 +11,13 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Static
 
 from arena.core.errors import ArenaError
+from arena.core.machine import Fits
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace
-from arena.core.text import counted, span
+from arena.core.text import span
 from arena.tui.judging import Judging
+from arena.tui.language import N_, _, plural
 from arena.tui.phases import BLIND, Phase
 from arena.tui.screens.picker import Choice, PickerScreen
 from arena.tui.screens.prompts import PromptsScreen, Taken
@@ -34,6 +36,11 @@ FRAME_S = 0.1
 PANEL_S = 2.0
 SIDE_FROM = 120
 """Columns from which leaderboard and hardware stand beside the panes."""
+_PACE_NOTES = {
+    Pace.EVEN: N_("Pace of the rounds to come: even."),
+    Pace.LIVE: N_("Pace of the rounds to come: live."),
+    Pace.WHOLE: N_("Pace of the rounds to come: whole."),
+}
 
 
 class RoundScreen(TableScreen):
@@ -49,6 +56,8 @@ class RoundScreen(TableScreen):
         self._example = -1
         self._board: Board | None = None
         self._judging = Judging(arena)
+        self._first: tuple[str, ...] = ()
+        """What the very first start has to say."""
 
     def compose(self) -> ComposeResult:
         """Phase bar; the question, the panes and the vote on the left; the side on the right."""
@@ -79,12 +88,20 @@ class RoundScreen(TableScreen):
         try:
             left = await wrap_future(self.arena.settle_interrupted())
             if left:
-                self.tell(f"{counted(left, 'round')} interrupted the last time; what was said is in the history.")
+                self.tell(
+                    plural(
+                        "{n} round interrupted the last time; what was said is in the history.",
+                        "{n} rounds interrupted the last time; what was said is in the history.",
+                        left,
+                    )
+                )
             infos = await wrap_future(self.arena.lineup.opening(names))
             self._seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
         self._found.set()
+        if self.arena.first_start:
+            self.background(self._introduce(), "introduction")
         if judge:
             self.errand(self._judge_waiting())
         else:
@@ -92,7 +109,7 @@ class RoundScreen(TableScreen):
 
     async def _say_what_is_left(self) -> None:
         if told := await self._judging.left_over():
-            self.tell(f"{told} w goes on with it.")
+            self.tell(_("{told} w goes on with it.").format(told=told))
 
     def _seat(self, choice: Choice) -> None:
         """Take these contestants from now on, and load them ahead of the first round."""
@@ -107,7 +124,27 @@ class RoundScreen(TableScreen):
 
     def _welcome(self) -> None:
         names = [str(info) for info in self._choice.infos]
-        self.query_one(Welcome).show(names, self._choice.seats, self._pace)
+        first = self._first if self._is_new else ()
+        self.query_one(Welcome).show(names, self._choice.seats, self._pace, first)
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether nobody has played here yet."""
+        return self.arena.first_start and self.live is None
+
+    async def _introduce(self) -> None:
+        """Say what was found on this machine, and how much of it fits."""
+        self._first = (_("This is the first start: there is no database yet, the first round makes it."),)
+        self._welcome()
+        reached = [found for found in await wrap_future(self.arena.lineup.reach()) if found.infos]
+        infos = [info for found in reached for info in found.infos]
+        there = ", ".join(f"{found.name} {len(found.infos)}" for found in reached)
+        fits = await wrap_future(self.arena.watch.fits(infos))
+        fitting = sum(fit.verdict in (Fits.FITS, Fits.TIGHT, Fits.CPU) for fit in fits)
+        told = plural("{n} model was found", "{n} models were found", len(infos))
+        room = _("{told} ({there}); {count} fit into the memory that is free.")
+        self._first = (*self._first, room.format(told=told, there=there, count=fitting))
+        self._welcome()
 
     def on_resize(self) -> None:
         """Show the side and the panes as the width allows."""
@@ -123,8 +160,9 @@ class RoundScreen(TableScreen):
             self.query_one(BoardPanel).seal()
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
+            self._row.stop_finding()
             self.query_one(PromptBox).focus()
-        else:
+        elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)
         self._draw_phase()
 
@@ -137,10 +175,11 @@ class RoundScreen(TableScreen):
             panel.unseal()
 
     def _draw_phase(self) -> None:
-        votes = [counted(self._board.votes if self._board else 0, "vote")] if self.phase not in BLIND else []
-        waiting = [f"{self._judging.waiting} to judge"] if self._judging.waiting else []
-        left = f", about {span(self._judging.left_s)}" if self._judging.left_s else ""
-        coming = [f"{self._judging.to_come} being played{left}"] if self._judging.to_come else []
+        count, waits, to_come = self._board.votes if self._board else 0, self._judging.waiting, self._judging.to_come
+        votes = [plural("{n} vote", "{n} votes", count)] if self.phase not in BLIND else []
+        waiting = [plural("{n} to judge", "{n} to judge", waits)] if waits else []
+        left = _(", about {time}").format(time=span(self._judging.left_s)) if self._judging.left_s else ""
+        coming = [plural("{n} being played", "{n} being played", to_come) + left] if to_come else []
         self.query_one(PhaseBar).show(self.phase.step, "  ".join([*coming, *waiting, *votes]))
 
     def _frame(self) -> None:
@@ -158,6 +197,16 @@ class RoundScreen(TableScreen):
     def on_prompt_box_example_wanted(self) -> None:
         """Offer the next example prompt."""
         self.background(self._offer_example(), "example")
+
+    def on_prompt_box_sample_wanted(self) -> None:
+        """At the very first start Enter alone plays a round."""
+        if self._is_new and self.phase is Phase.ASKING:
+            self.errand(self._ask_sample())
+
+    async def _ask_sample(self) -> None:
+        await self._found.wait()
+        if self._examples:
+            await self._ask(self._examples[0])
 
     async def _offer_example(self) -> None:
         await self._found.wait()
@@ -184,8 +233,9 @@ class RoundScreen(TableScreen):
         while next(paces) is not self._pace:
             pass
         self._pace = next(paces)
+        self.arena.remember(pace=self._pace.value)
         self._welcome()
-        self.tell(f"Pace of the rounds to come: {self._pace.value}.")
+        self.tell(_(_PACE_NOTES[self._pace]))
 
     async def _ask(self, prompt: Prompt) -> None:
         await self._found.wait()
@@ -226,8 +276,8 @@ class RoundScreen(TableScreen):
         done, self.judges = self.judges, waiting is not None or self._judging.playing
         if waiting is None:
             self.enter(Phase.ASKING)
-            nothing = "All waiting rounds are judged." if done else "No round waits for a vote."
-            self.tell("The next round is being played; it comes up by itself." if self._judging.playing else nothing)
+            nothing = _("All waiting rounds are judged.") if done else _("No round waits for a vote.")
+            self.tell(_("The next round is being played; it comes up by itself.") if self._judging.playing else nothing)
             return
         await self.judge(waiting)
 
@@ -244,6 +294,7 @@ class RoundScreen(TableScreen):
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
+            self.arena.remember(seats=choice.seats)
             self._seat(choice)
             self.enter(Phase.ASKING)
 
@@ -266,7 +317,13 @@ class RoundScreen(TableScreen):
         """Play a whole pack, and judge it meanwhile."""
         await self._found.wait()
         queue = await wrap_future(self.arena.series.plan(taken.order(self._choice.infos, self._choice.seats)))
-        self.tell(f"{counted(queue.rounds, 'round')} planned. They are played while you judge those that are done.")
+        self.tell(
+            plural(
+                "{n} round planned. They are played while you judge those that are done.",
+                "{n} rounds planned. They are played while you judge those that are done.",
+                queue.rounds,
+            )
+        )
         await self._judge_waiting()
 
     def action_board(self) -> None:

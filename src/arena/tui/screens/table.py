@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.content import Content
+from textual.events import Key
 from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import Static
@@ -19,11 +20,13 @@ from arena.core.ports import RoundRecord
 from arena.core.rounds import LABELS, RoundState, RoundView, SealedRound
 from arena.core.text import clean, clean_line
 from arena.core.votes import Kind, Strength, Verdict
+from arena.tui.closed_keys import ClosedKeys
+from arena.tui.language import _
 from arena.tui.live_round import LiveRound
-from arena.tui.phases import ALLOWED, KEYS, Phase
-from arena.tui.screens.base import ArenaScreen
+from arena.tui.phases import ALLOWED, KEYS, OPENERS, Phase
+from arena.tui.revealing import verdict_words
 from arena.tui.screens.line import LineScreen
-from arena.tui.widgets.pane_row import PaneRow
+from arena.tui.screens.reading import ReadingScreen
 from arena.tui.widgets.progress_line import ProgressLine
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
@@ -38,7 +41,7 @@ _PATIENCE = 50
 """Looks at the desk, a frame apart, for a round that is about to come back."""
 
 
-class TableScreen(ArenaScreen):
+class TableScreen(ReadingScreen):
     """What is done with a round that was dealt. Who plays, and what is asked, is the business of the screen on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
@@ -59,6 +62,7 @@ class TableScreen(ArenaScreen):
         self._shown_ns = 0
         self._opening: Timer | None = None
         """Runs while a vote can be taken back."""
+        self.closed = ClosedKeys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means something now."""
@@ -70,8 +74,33 @@ class TableScreen(ArenaScreen):
             return self._voted
         return not (action == "show_all" and not (self.live and self.live.pacer.generated))
 
+    def on_key(self, event: Key) -> None:
+        """Look at a key before it does what it is bound to: it may be closed, or come right behind one that is."""
+        if self._row.finds:
+            return
+        bound = [key for _node, keys in self._modal_binding_chain for key in keys.key_to_bindings.get(event.key, ())]
+        actions = [key.action.partition("(")[0] for key in bound]
+        if event.key in self.active_bindings:
+            if self.closed.swallows(actions):
+                event.stop()
+            elif OPENERS.intersection(actions):
+                self.closed.hold()
+        elif not self.busy and (reason := self.closed.why(actions, self.phase)):
+            self.tell(reason)
+
+    def on_screen_resume(self) -> None:
+        """Who comes from another screen types nothing along."""
+        self.closed.listen()
+
+    @property
+    def round_id(self) -> str:
+        """The round that is shown."""
+        return self.live.view.id if self.live is not None else ""
+
     def enter(self, phase: Phase) -> None:
         """Go on to a phase."""
+        if self.phase is Phase.FOLLOWING:
+            self.closed.listen()
         self.phase = phase
         for each in Phase:
             self.set_class(each is phase, each.css)
@@ -86,6 +115,7 @@ class TableScreen(ArenaScreen):
         self.live = LiveRound(view, lambda emit: self.arena.table.play(view.id, emit))
         self.query_one(PromptBox).clear()
         self._ask_above(view)
+        self.closed.forget()
         self.enter(Phase.ANSWERING)
 
     async def set_the_table(self, view: RoundView) -> None:
@@ -126,7 +156,7 @@ class TableScreen(ArenaScreen):
             shown, more = clean(question), ""
         else:
             shown = clean_line(question, room)
-            more = "  v: all of it" if shown.endswith("…") else ""
+            more = "  " + _("v: all of it") if shown.endswith("…") else ""
         told = Content.assemble(("› ", "bold $accent"), shown, (more, "$text-muted"))
         self.query_one("#question", Static).update(told)
 
@@ -141,7 +171,7 @@ class TableScreen(ArenaScreen):
         ended, was_generated, had_failed = live.ended, live.pacer.generated, set(live.failed)
         self._row.append(live.frame(began_ns))
         for seat in live.failed - had_failed:
-            self._row.panes[seat].tell("This seat could not answer. Why is said at the end.")
+            self._row.panes[seat].tell(_("This seat could not answer. Why is said at the end."))
         self.query_one(ProgressLine).tell(started=live.pacer.started, generated=live.pacer.generated)
         if live.pacer.generated is not was_generated:
             self.refresh_bindings()
@@ -160,15 +190,15 @@ class TableScreen(ArenaScreen):
         if live.fault is not None:
             self.complain(live.fault)
         if live.view.continues:
-            self.tell("That turn can't be voted on. What was said before it can.")
+            self.tell(_("That turn can't be voted on. What was said before it can."))
             self.errand(self._back_to(live.view.continues))
             return
-        self.tell("This round can't be voted on. r plays it again.")
+        self.tell(_("This round can't be voted on. r plays it again."))
         self.errand(self._open_envelope(self.arena.reveal(live.view.id)))
 
     async def _back_to(self, round_id: str) -> None:
         """To the vote on the turns before one that failed or was called off, once the desk has given them back."""
-        for _ in range(_PATIENCE):
+        for __ in range(_PATIENCE):
             found = await wrap_future(self.arena.look(round_id))
             if isinstance(found, SealedRound) and found.state is RoundState.READY:
                 await self.judge(found)
@@ -181,7 +211,7 @@ class TableScreen(ArenaScreen):
         self._row.to_the_top()
         for seat in seats:
             if self._row.panes[seat].answer.is_empty:
-                self._row.panes[seat].tell("This answer is empty.")
+                self._row.panes[seat].tell(_("This answer is empty."))
         self.query_one(VoteBar).ask(seats)
         self.enter(Phase.VOTING)
 
@@ -200,7 +230,7 @@ class TableScreen(ArenaScreen):
             self.errand(self._back_to(self.live.view.continues))
         else:
             self.enter(Phase.ASKING)
-            self.tell("Round called off.")
+            self.tell(_("Round called off."))
             self.refresh_board()
 
     # Voting
@@ -270,7 +300,8 @@ class TableScreen(ArenaScreen):
         except ArenaError as fault:
             await self._as_far_as_open(fault)
             return
-        self.query_one(ProgressLine).sum_up(f"You said: {_said(verdict, strength)}.", "enter: names  u: take it back")
+        said = _("You said: {verdict}.").format(verdict=verdict_words(verdict, strength))
+        self.query_one(ProgressLine).sum_up(said, _("enter: names  u: take it back"))
         self.enter(Phase.VOTED)
         self._opening = self.set_timer(after_s, self.action_reveal)
 
@@ -322,14 +353,17 @@ class TableScreen(ArenaScreen):
         self._row.reveal(record)
         self._voted = record.vote is not None
         self.enter(Phase.REVEALED)
-        said = f"You said: {_said(record.vote.verdict, record.vote.strength)}." if record.vote else "Not rated."
+        vote, second = record.vote, record.second
+        verdict = verdict_words(vote.verdict, vote.strength) if vote else ""
+        said = [_("You said: {verdict}.").format(verdict=verdict) if vote else _("Not rated.")]
         if record.round.control:
-            said += " One model sat everywhere: a control of your own noise."
+            said.append(_("One model sat everywhere: a control of your own noise."))
         elif "named" in record.flags:
-            said += " An answer names its model: not rated."
-        second = f" With all that, you would use: {record.second}." if record.second else ""
-        ask = "" if second or not record.vote else "a b t: which would you use?"
-        self.query_one(ProgressLine).sum_up(f"{said}{second}", ask)
+            said.append(_("An answer names its model: not rated."))
+        if second:
+            said.append(_("With all that, you would use: {verdict}.").format(verdict=verdict_words(second)))
+        ask = "" if second or not vote else _("a b t: which would you use?")
+        self.query_one(ProgressLine).sum_up(" ".join(said), ask)
         self.refresh_board()
 
     async def _choose(self, verdict: Verdict) -> None:
@@ -339,7 +373,7 @@ class TableScreen(ArenaScreen):
 
     def action_note(self) -> None:
         """Write a note on the vote."""
-        self.app.push_screen(LineScreen("A note on your vote"), self._noted)
+        self.app.push_screen(LineScreen(_("A note on your vote")), self._noted)
 
     def _noted(self, note: str | None) -> None:
         if note is not None and self.live is not None:
@@ -347,27 +381,9 @@ class TableScreen(ArenaScreen):
 
     async def _annotate(self, round_id: str, note: str) -> None:
         await wrap_future(self.arena.annotate(round_id, note))
-        self.tell("Noted.")
-
-    # Panes
-
-    @property
-    def _row(self) -> PaneRow:
-        return self.query_one(PaneRow)
+        self.tell(_("Noted."))
 
     def action_thinking(self) -> None:
         """What was thought before the answers, and back."""
         if not self._row.think():
-            self.tell("None of them has told what it thought.")
-
-    def action_zoom(self) -> None:
-        """Show one pane over the whole width, or all again."""
-        self._row.zoom()
-
-    def action_pane(self, index: int) -> None:
-        """Go to a pane."""
-        self._row.go(index)
-
-
-def _said(verdict: Verdict, strength: Strength | None) -> str:
-    return f"{verdict}, clearly" if strength is Strength.CLEARLY else str(verdict)
+            self.tell(_("None of them has told what it thought."))

@@ -14,6 +14,7 @@ from arena.core.errors import UsageError
 from arena.core.models import ModelInfo
 from arena.core.text import clean_line
 from arena.core.variants import Variant
+from arena.tui.language import _
 from arena.tui.screens.base import Dialog
 
 
@@ -35,15 +36,16 @@ class VariantScreen(Dialog[ModelInfo | None]):
     def compose(self) -> ComposeResult:
         """Title, settings, hint."""
         with Vertical(id="variant", classes="dialog"):
-            title = f"{clean_line(str(self._info.ref), 60)} with other settings"
+            title = _("{model} with other settings").format(model=clean_line(str(self._info.ref), 60))
             yield Static(Content.styled(title, "bold"), markup=False)
             yield Input(str(self._info.variant), placeholder=_example(self._info), id="variant-settings")
             yield Static(markup=False, id="variant-hint")
 
     def on_mount(self) -> None:
         """Say what can be set."""
-        can = ", ".join(sorted(self._info.adjustable)) or "nothing"
-        self._tell(f"It becomes a contestant of its own and can meet the first. Can be set: {can}.", "$text-muted")
+        can = ", ".join(sorted(self._info.adjustable)) or _("nothing")
+        told = _("It becomes a contestant of its own and can meet the first. Can be set: {settings}.")
+        self._tell(told.format(settings=can), "$text-muted")
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Take the settings, or say what is wrong with them."""

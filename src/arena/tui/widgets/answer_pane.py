@@ -19,6 +19,9 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
+from arena.tui.keymap import rebound
+from arena.tui.language import _
+from arena.tui.widgets.finding import Found
 from arena.tui.widgets.markdown_lines import MarkdownLines
 
 _PIECE = 128
@@ -26,6 +29,8 @@ _PIECE = 128
 _LOOK = 1000
 _AT_ONCE_S, _PAUSE_S = 0.015, 0.03
 """So long may a pane lay out before it lets others in, and for how long: a key is not held up by a megabyte."""
+_HIDDEN_WIDTH = 80
+"""At which a pane that is not shown is laid out: at its own, none, every word would be broken."""
 
 
 class AnswerText(ScrollView, can_focus=True):
@@ -35,10 +40,11 @@ class AnswerText(ScrollView, can_focus=True):
     # It takes no room: each new line would repaint it, and the header says what is hidden.
     DEFAULT_CSS = "AnswerText { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size: 0 0; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False),
-        Binding("k", "scroll_up", "Up", show=False),
-        Binding("g", "scroll_home", "Top", show=False),
-        Binding("G", "scroll_end", "End", show=False),
+        Binding("j", "scroll_down", "Down", show=False, id="text.down"),
+        Binding("k", "scroll_up", "Up", show=False, id="text.up"),
+        Binding("g", "scroll_home", "Top", show=False, id="text.top"),
+        Binding("G", "scroll_end", "End", show=False, id="text.end"),
+        Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
     class Moved(Message):
@@ -47,6 +53,7 @@ class AnswerText(ScrollView, can_focus=True):
     def __init__(self) -> None:
         """An empty answer."""
         super().__init__()
+        self._bindings = rebound(self._bindings)
         self._turns = [("", "")]
         """Question, cleaned, and answer, raw, of each."""
         self._lines: MarkdownLines | None = None
@@ -59,6 +66,17 @@ class AnswerText(ScrollView, can_focus=True):
         self._follows = True
         self._seeks = False
         """Whether somebody wanted to see the beginning of a turn that is not laid out."""
+        self._words = ""
+        """What is looked for."""
+        self._found: Found | None = None
+        """Where it stands; None: in other lines than those of now."""
+        self._current = -1
+        """The match that one has gone to."""
+
+    @property
+    def text(self) -> str:
+        """What was said in the last turn, cleaned."""
+        return clean(self._turns[-1][1])
 
     @property
     def is_empty(self) -> bool:
@@ -100,18 +118,46 @@ class AnswerText(ScrollView, can_focus=True):
         self._turns = list(zip(questions, texts, strict=True))
         self._relay()
 
+    def find(self, words: str) -> None:
+        """Mark these words wherever they stand; '' marks nothing."""
+        self._words, self._found, self._current = words, None, -1
+        self.refresh()
+
+    @property
+    def matches(self) -> int:
+        """How often they stand there."""
+        return len(self._matches.lines)
+
+    def go_to_match(self, index: int) -> None:
+        """Show a match in the middle of the pane, and mark it as the one that is meant; -1: it is in another pane."""
+        self._current = index
+        if 0 <= index < self.matches:
+            at = self._matches.lines[index] - self.size.height // 2
+            self.scroll_to(y=max(0, at), animate=False, immediate=True, force=True)
+        self.refresh()
+
+    @property
+    def _matches(self) -> Found:
+        if self._found is None:
+            self._found = Found(self._words, self._lines.texts if self._lines is not None else [])
+        return self._found
+
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
         width, style = self.size.width, self.rich_style
-        strip = self._lines.line(y + self.scroll_offset.y) if self._lines is not None else None
+        y += self.scroll_offset.y
+        strip = self._lines.line(y) if self._lines is not None else None
+        if strip is not None and self._words:
+            strip = self._matches.mark(y, strip, self._current)
         return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again at the new width."""
         if event.size.width and any(said for _, said in self._turns):
             self._relay()
-        else:
-            self.post_message(self.Moved())
+            if self._current >= 0:
+                self.go_to_match(self._current)
+        self.post_message(self.Moved())
 
     def notify_style_update(self) -> None:
         """Colours are part of the laid-out lines: lay them out again with the new ones."""
@@ -137,10 +183,8 @@ class AnswerText(ScrollView, can_focus=True):
 
     def _lay_out(self) -> None:
         """Go on laying out for a while; what is left then has its turn a little later."""
-        if not self.size.width:
-            return
         if self._lines is None:
-            self._lines = MarkdownLines(self.size.width, self.rich_style)
+            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self.rich_style)
         lines, first = self._lines, len(self._lines)
         until = time.thread_time() + _AT_ONCE_S
         while not self._is_laid_out and time.thread_time() < until:
@@ -158,6 +202,7 @@ class AnswerText(ScrollView, can_focus=True):
 
     def _fit(self, lines: MarkdownLines, first: int) -> None:
         """Show what was laid out. `first`: the first line that is another now."""
+        self._found = None
         self.virtual_size = Size(self.size.width, len(lines))
         if self._seeks and self._is_laid_out:
             self.to_the_turn()
@@ -203,6 +248,10 @@ class AnswerPane(Vertical):
         self.add_class("-told")
         self.query_one(".pane-footer", Static).update(Content(sentence))
 
+    def on_click(self) -> None:
+        """A click anywhere in the pane is meant for its text."""
+        self.answer.focus()
+
     def clear_told(self) -> None:
         """Take that sentence away."""
         self.remove_class("-told")
@@ -212,6 +261,6 @@ class AnswerPane(Vertical):
         self._draw_header()
 
     def _draw_header(self) -> None:
-        more = Content.styled("  ↓ more", "$text-muted") if self.answer.hidden_below else Content("")
+        more = Content.styled("  ↓ " + _("more"), "$text-muted") if self.answer.hidden_below else Content("")
         head = Content.assemble((f" {self.label} ", "bold reverse"), " ", self._about, more)
         self.query_one(".pane-header", Static).update(head)

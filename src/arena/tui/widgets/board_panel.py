@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.ratings import Board, Standing
-from arena.core.text import clean_name, counted
+from arena.core.text import clean_name
+from arena.tui.language import _, plural
 from arena.tui.widgets.bars import interval_bar
 
 START = 1000.0
@@ -55,22 +56,24 @@ class BoardPanel(Static):
 
     def _draw(self) -> None:
         if self._sealed:
-            self.update(_SEALED)
+            self.update(_sealed())
         elif self._board is not None:
             self.update(_blocks(self._board, self._moves, self.size.width))
 
 
-_SEALED = Content.assemble(
-    ("LEADERBOARD", "bold $text-muted"),
-    "\n\n",
-    ("✉ sealed\n\n", "bold $accent"),
-    ("Names, speeds and scores stay hidden until you have voted: they would tell who is who.", "$text-muted"),
-)
+def _sealed() -> Content:
+    why = _("Names, speeds and scores stay hidden until you have voted: they would tell who is who.")
+    return Content.assemble(
+        (_("LEADERBOARD"), "bold $text-muted"),
+        "\n\n",
+        (f"✉ {_('sealed')}\n\n", "bold $accent"),
+        (why, "$text-muted"),
+    )
 
 
 def _title(board: Board) -> Content:
-    votes = f"your {counted(board.votes, 'vote')}" if board.votes else "no votes yet"
-    return Content.assemble(("LEADERBOARD", "bold $text-muted"), (f"   {votes}", "$text-muted"))
+    votes = plural("your {n} vote", "your {n} votes", board.votes) if board.votes else _("no votes yet")
+    return Content.assemble((_("LEADERBOARD"), "bold $text-muted"), (f"   {votes}", "$text-muted"))
 
 
 def _scale(board: Board) -> tuple[float, float]:
@@ -84,7 +87,7 @@ def _rank(standing: Standing) -> str:
 def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
     lines = [_title(board), Content("")]
     if not board.standings:
-        lines.append(Content.styled("Ask something, read, vote: the board fills.", "$text-muted"))
+        lines.append(Content.styled(_("Ask something, read, vote: the board fills."), "$text-muted"))
     scale = _scale(board) if board.standings else (0.0, 1.0)
     for line in board.standings:
         move = moves.get(line.key, 0.0)
@@ -110,7 +113,9 @@ def _arrow(move: float) -> str:
 
 
 def _detail(line: Standing) -> str:
+    status = _(line.status.value)
     if not line.votes:
-        return line.status.value
-    ranks = f"rank {line.rank_low}–{line.rank_high}" if line.rank_low != line.rank_high else f"rank {line.rank}"
-    return f"{line.wins}W {line.ties}T {line.losses}L  {ranks}  {line.status.value}"
+        return status
+    ranks = f"{line.rank_low}–{line.rank_high}" if line.rank_low != line.rank_high else str(line.rank)
+    told = _("{wins}W {ties}T {losses}L  rank {ranks}  {status}")
+    return told.format(wins=line.wins, ties=line.ties, losses=line.losses, ranks=ranks, status=status)

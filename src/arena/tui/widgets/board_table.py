@@ -10,8 +10,10 @@ from textual.content import Content
 
 from arena.core.machine import Fits, human_bytes
 from arena.core.ratings import Board, Lead, PairStanding, Standing, Status
-from arena.core.telling import LEAD_WORDS, beats_next, bridge_hints, effect_words, short_names, undecided_hints
+from arena.core.telling import LEAD_WORDS, adjusted_hint, beats_next, bridge_hints, short_names, undecided_hints
 from arena.core.text import clean_name
+from arena.tui.cells import left, right
+from arena.tui.language import N_, _
 from arena.tui.widgets.bars import interval_bar
 
 _NAME = 30
@@ -65,7 +67,7 @@ def ordered(board: Board, sort: Sort) -> list[Standing]:
 def standings(board: Board, width: int, sort: Sort = Sort.SCORE) -> Content:
     """The table, `width` cells wide, with what more votes would settle below it."""
     if not board.standings:
-        return Content.styled("Ask something, read, vote: the board fills.", "$text-muted")
+        return Content.styled(_("Ask something, read, vote: the board fills."), "$text-muted")
     columns, name, bar = _layout(board, width, sort)
     scale = min(line.low for line in board.standings), max(line.high for line in board.standings)
     names = short_names(board)
@@ -75,7 +77,7 @@ def standings(board: Board, width: int, sort: Sort = Sort.SCORE) -> Content:
     for line in ordered(board, sort):
         group = groups.get(line.key, ())
         if sort is Sort.SCORE and before and group != before:
-            told = "never compared with those above: no rank between them" if group else "no votes yet"
+            told = _("never compared with those above: no rank between them") if group else _("no votes yet")
             lines.append(Content.styled(f"     ╌╌ {told} ╌╌", "$text-muted"))
         before = group
         lines.append(_row(line, names[line.key], columns, name, bar, scale))
@@ -101,20 +103,20 @@ def _columns(board: Board) -> list[_Column]:
     ahead = beats_next(board)
     home = any(line.here is not None for line in board.standings)
     found = [
-        _Column("score", 9, _score, 0, Sort.SCORE),
-        _Column("rank", 4, lambda line: f"{line.rank_low}–{line.rank_high}" if line.votes else "–", 1),
-        _Column("beats next", 13, lambda line: _ahead(ahead.get(line.key)), 3),
-        _Column("W/T/L", 8, lambda line: f"{line.wins}/{line.ties}/{line.losses}" if line.votes else "–", 4),
-        _Column("bad", 4, lambda line: f"{line.both_bad:.0%}" if line.votes else "–", 5, Sort.BAD),
-        _Column("char/s", 6, lambda line: number(line.tally.chars_s), 9, Sort.SPEED),
-        _Column("fit now", 8, _home, 12),
-        _Column("memory", 8, lambda line: memory(line.tally.vram_bytes), 11, Sort.MEMORY),
-        _Column("best", 5, lambda line: f"{line.p_best:.0%}" if line.votes else "–", 2),
-        _Column("tok/s", 5, lambda line: number(line.tally.tok_s), 8),
-        _Column("adjusted", 8, lambda line: f"{line.adjusted:.0f}" if line.votes else "–", 7),
-        _Column("ttft", 7, lambda line: _milliseconds(line.tally.ttft_ms), 10),
-        _Column("votes", 5, lambda line: str(line.votes), 6, Sort.VOTES),
-        _Column("status", 11, lambda line: Content.styled(line.status.value, "$text-muted"), 13),
+        _Column(N_("score"), 9, _score, 0, Sort.SCORE),
+        _Column(N_("rank"), 4, lambda line: f"{line.rank_low}–{line.rank_high}" if line.votes else "–", 1),
+        _Column(N_("beats next"), 13, lambda line: _ahead(ahead.get(line.key)), 3),
+        _Column(N_("W/T/L"), 8, lambda line: f"{line.wins}/{line.ties}/{line.losses}" if line.votes else "–", 4),
+        _Column(N_("bad"), 4, lambda line: f"{line.both_bad:.0%}" if line.votes else "–", 5, Sort.BAD),
+        _Column(N_("char/s"), 6, lambda line: number(line.tally.chars_s), 9, Sort.SPEED),
+        _Column(N_("fit now"), 8, _home, 12),
+        _Column(N_("memory"), 8, lambda line: memory(line.tally.vram_bytes), 11, Sort.MEMORY),
+        _Column(N_("best"), 5, lambda line: f"{line.p_best:.0%}" if line.votes else "–", 2),
+        _Column(N_("tok/s"), 5, lambda line: number(line.tally.tok_s), 8),
+        _Column(N_("adjusted"), 8, lambda line: f"{line.adjusted:.0f}" if line.votes else "–", 7),
+        _Column(N_("ttft"), 7, lambda line: _milliseconds(line.tally.ttft_ms), 10),
+        _Column(N_("votes"), 5, lambda line: str(line.votes), 6, Sort.VOTES),
+        _Column(N_("status"), 11, lambda line: Content.styled(_(line.status.value), "$text-muted"), 13),
     ]
     return [
         column
@@ -124,16 +126,16 @@ def _columns(board: Board) -> list[_Column]:
 
 
 def _head(columns: Sequence[_Column], name: int, bar: int, scale: tuple[float, float], sort: Sort) -> Content:
-    left, right = f"{scale[0]:.0f}", f"{scale[1]:.0f}"
-    ends = f"{left}{right:>{bar - len(left)}}" if bar > len(left + right) else " " * bar
+    low, high = f"{scale[0]:.0f}", f"{scale[1]:.0f}"
+    ends = f"{low}{high:>{bar - len(low)}}" if bar > len(low + high) else " " * bar
     parts: list[Content] = [
-        Content.styled(f"  #   {_mark('model', sort is Sort.NAME):<{name}}", _head_style(sort is Sort.NAME)),
+        Content.styled(f"  #   {left(_mark(_('model'), sort is Sort.NAME), name)}", _head_style(sort is Sort.NAME)),
         Content.styled(f"  {ends}", "$text-muted"),
     ]
     for column in columns:
         chosen = column.sort is sort
-        title = _mark(column.title, chosen)
-        parts.append(Content.styled(" " * (_GAP + column.width - len(title)) + title, _head_style(chosen)))
+        title = right(_mark(_(column.title), chosen), _GAP + column.width)
+        parts.append(Content.styled(title, _head_style(chosen)))
     return Content("").join(parts)
 
 
@@ -167,14 +169,13 @@ def _row(
 def _notes(board: Board, names: Mapping[str, str], width: int) -> list[Content]:
     """What the signs mean, and what more votes would settle."""
     names = {key: clean_name(name, _NAME) for key, name in names.items()}
-    signs = "  ".join(f"{sign} {status.value}" for status, sign in STATUS_SIGNS.items() if sign.strip())
-    legend = f"    {signs}{'  ·  bar: 95 % interval  ·  rank: 80 % range' if width >= _LEGEND_FROM else ''}"
-    lines = [Content.styled(legend, "$text-muted"), Content("")]
-    lines += [Content.styled(f"⇄ {told}", "$accent") for told in bridge_hints(board, names)]
-    lines += [Content.styled(told, "$text-muted") for told in undecided_hints(board, names, _HINTS)]
+    signs = "  ".join(f"{sign} {_(status.value)}" for status, sign in STATUS_SIGNS.items() if sign.strip())
+    meaning = f"  ·  {_('bar: 95 % interval  ·  rank: 80 % range')}" if width >= _LEGEND_FROM else ""
+    lines = [Content.styled(f"    {signs}{meaning}", "$text-muted"), Content("")]
+    lines += [Content.styled(f"⇄ {told}", "$accent") for told in bridge_hints(board, names, _)]
+    lines += [Content.styled(told, "$text-muted") for told in undecided_hints(board, names, _HINTS, _)]
     if board.length:
-        told = f"Adjusted: as if all answers were equally long; you take {effect_words(board.length, 'longer')}."
-        lines.append(Content.styled(told, "$text-muted"))
+        lines.append(Content.styled(adjusted_hint(board.length, _), "$text-muted"))
     return lines
 
 
@@ -187,7 +188,7 @@ def _score(line: Standing) -> Content | str:
 def _ahead(pair: PairStanding | None) -> Content | str:
     if pair is None:
         return "–"
-    told = f"{pair.p_a_beats_b:.0%} {LEAD_WORDS[pair.lead]}"
+    told = f"{pair.p_a_beats_b:.0%} {_(LEAD_WORDS[pair.lead])}"
     return Content.styled(told, _LEAD_COLOURS.get(pair.lead, "$text-muted"))
 
 
@@ -195,8 +196,8 @@ def _home(line: Standing) -> Content | str:
     if line.here is None:
         return "–"
     if not line.here:
-        return Content.styled("archived", "$text-disabled")
-    return Content.styled(line.fit.value, _FIT_COLOURS.get(line.fit, "$text-muted")) if line.fit else "here"
+        return Content.styled(_("archived"), "$text-disabled")
+    return Content.styled(_(line.fit.value), _FIT_COLOURS.get(line.fit, "$text-muted")) if line.fit else _("here")
 
 
 def number(value: float | None) -> str:

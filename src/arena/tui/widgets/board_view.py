@@ -12,7 +12,8 @@ from textual.widgets import Static
 from arena.core.bias import BiasReport
 from arena.core.ratings import Board, Standing
 from arena.core.telling import short_names
-from arena.core.text import clean_line, clean_name, counted
+from arena.core.text import clean_line, clean_name
+from arena.tui.language import _, plural
 from arena.tui.widgets.bias_panel import bias_panel
 from arena.tui.widgets.board_table import Sort, standings
 from arena.tui.widgets.pair_matrix import pair_matrix
@@ -87,14 +88,17 @@ def board_head(board: Board | None, shown: Shown) -> Content:
     tabs: list[Content] = []
     for number, view in enumerate(View, 1):
         chosen = view is shown.view
-        tabs.append(Content.styled(f" {number} {view} ", "bold $background on $accent" if chosen else "$text-muted"))
-    votes = f"  your {counted(board.votes, 'vote')}" if board and board.votes else "  no votes yet"
+        tabs.append(Content.styled(f" {number} {_(view.value)} ", "bold reverse $accent" if chosen else "$text-muted"))
+    count = board.votes if board else 0
+    votes = "  " + (plural("your {n} vote", "your {n} votes", count) if count else _("no votes yet"))
     told = [
-        Content.assemble((f"{word} ", "$text-muted"), (clean_line(value, 20) or "all", "bold $accent" if value else ""))
+        Content.assemble(
+            (f"{_(word)} ", "$text-muted"), (clean_line(value, 20) or _("all"), "bold $accent" if value else "")
+        )
         for word, value in shown.filters.items()
     ]
     if not shown.archived:
-        told.append(Content.styled("archived hidden", "bold $accent"))
+        told.append(Content.styled(_("archived hidden"), "bold $accent"))
     narrowed = Content.assemble(" ", Content.styled("  ·  ", "$text-disabled").join(told))
     if shown.view in (View.HABITS, View.HARDWARE):
         narrowed = Content("")  # neither is of a part of the votes
@@ -118,13 +122,12 @@ def _costs(board: Board, width: int, height: int) -> Content:
         for line in lines
         if line.tally.vram_bytes
     ]
-    speed = scatter(fast, size, "SCORE against SPEED, characters per second  (faster →)")
-    memory = scatter(small, size, "SCORE against MEMORY, GiB  (smaller →)", less_is_better=True)
-    note = Content.assemble(
-        ("★", "bold $accent"), (" nothing you own beats this on both   │ 95 % interval of the score", "$text-muted")
-    )
+    speed = scatter(fast, size, _("SCORE against SPEED, characters per second  (faster →)"))
+    memory = scatter(small, size, _("SCORE against MEMORY, GiB  (smaller →)"), less_is_better=True)
+    legend = _("nothing you own beats this on both   │ 95 % interval of the score")
+    note = Content.assemble(("★", "bold $accent"), (f" {legend}", "$text-muted"))
     if len(board.components) > 1:
-        note = Content.assemble(note, ("   only those who were compared", "$text-muted"))
+        note = Content.assemble(note, ("   " + _("only those who were compared"), "$text-muted"))
     if not beside:
         return Content("\n").join([speed, note, Content(""), memory, note])
     left, right = speed.split("\n"), memory.split("\n")

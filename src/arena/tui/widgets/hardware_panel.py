@@ -10,18 +10,17 @@ from textual.widgets import Static
 from arena.core.fit import Together, TogetherVerdict
 from arena.core.machine import Fits, FitVerdict, Gpu, Machine, human_bytes
 from arena.core.text import clean_line, clean_name
+from arena.tui.language import N_, _, plural
 from arena.tui.widgets.bars import fill_bar
 
 STATES = {
-    Fits.FITS: ("fits", "$success"),
-    Fits.TIGHT: ("tight", "$warning"),
-    Fits.PARTIAL: ("in part", "$warning"),
-    Fits.CPU: ("fits RAM", "$success"),
-    Fits.NO: ("too big", "$error"),
-    Fits.UNKNOWN: ("unknown", "$text-muted"),
+    Fits.FITS: (N_("fits"), "$success"),
+    Fits.TIGHT: (N_("tight"), "$warning"),
+    Fits.PARTIAL: (N_("in part"), "$warning"),
+    Fits.CPU: (N_("fits RAM"), "$success"),
+    Fits.NO: (N_("too big"), "$error"),
+    Fits.UNKNOWN: (N_("unknown"), "$text-muted"),
 }
-
-_TITLE = Content.styled("HARDWARE", "bold $text-muted")
 
 
 class HardwarePanel(Static):
@@ -62,15 +61,15 @@ class HardwarePanel(Static):
     def _draw(self) -> None:
         if self._machine is None:
             if self._sealed:
-                self.update(Content("\n\n").join([_TITLE, *self._sealed_lines()]))
+                self.update(Content("\n\n").join([_title(), *self._sealed_lines()]))
             return
         width = max(20, self.size.width)
-        lines = [_TITLE, Content("")]
+        lines = [_title(), Content("")]
         planned = {} if self._sealed else _planned(self._fits, self._together)
         for gpu in self._machine.gpus:
             lines += _gpu(gpu, planned.get(f"gpu {gpu.index}", 0), width, sealed=self._sealed)
         if not self._machine.gpus:
-            lines.append(Content.styled("No GPU found: models run on the CPU.", "$text-muted"))
+            lines.append(Content.styled(_("No GPU found: models run on the CPU."), "$text-muted"))
         lines += _host(self._machine, planned.get("ram", 0), width)
         lines += [Content.styled(clean_line(note), "$text-muted") for note in self._machine.notes]
         lines += [Content(""), *(self._sealed_lines() if self._sealed else self._fit_lines(width))]
@@ -84,7 +83,11 @@ class HardwarePanel(Static):
 
     @staticmethod
     def _sealed_lines() -> list[Content]:
-        return [Content.styled("Readings pause while the round is blind.", "$text-muted")]
+        return [Content.styled(_("Readings pause while the round is blind."), "$text-muted")]
+
+
+def _title() -> Content:
+    return Content.styled(_("HARDWARE"), "bold $text-muted")
 
 
 def _planned(fits: Sequence[FitVerdict], together: Together | None) -> dict[str, int]:
@@ -103,19 +106,19 @@ def _together_lines(together: Together | None) -> list[Content]:
         return []
     if together.verdict is TogetherVerdict.FITS:
         left = (together.free_bytes or 0) - (together.need_bytes or 0)
-        return [Content.styled(f"At once: {human_bytes(left)} would be left.", "$text-muted")]
+        return [Content.styled(_("At once: {size} would be left.").format(size=human_bytes(left)), "$text-muted")]
     word = {
-        TogetherVerdict.SWAPS: "They fit at once, but Ollama would swap them: they answer in turn.",
-        TogetherVerdict.CONTEXT: f"At once only with {together.max_context or 0:,} tokens of context: they go in turn.",
-        TogetherVerdict.NO: "They don't fit at once: they answer in turn.",
-    }[together.verdict]
+        TogetherVerdict.SWAPS: _("They fit at once, but Ollama would swap them: they answer in turn."),
+        TogetherVerdict.CONTEXT: _("At once only with {tokens} tokens of context: they go in turn."),
+        TogetherVerdict.NO: _("They don't fit at once: they answer in turn."),
+    }[together.verdict].format(tokens=f"{together.max_context or 0:,}")
     return [Content.styled(f"{word} {together.fix}".strip(), "$text-muted")]
 
 
 def _memory(name: str, free: int | None, total: int | None, planned: int, width: int) -> list[Content]:
     if free is None or not total:
-        return [Content(f"{name}  memory unknown")]
-    text = f"{human_bytes(free)} free of {human_bytes(total)}"
+        return [Content(f"{name}  {_('memory unknown')}")]
+    text = _("{free} free of {total}").format(free=human_bytes(free), total=human_bytes(total))
     return [
         Content.assemble((f"{name}  ", "bold"), (text, "")),
         fill_bar(1 - free / total, width - 2, planned / total),
@@ -129,20 +132,21 @@ def _gpu(gpu: Gpu, planned: int, width: int, *, sealed: bool) -> list[Content]:
     if gpu.temperature_c is not None:
         facts.append(f"{gpu.temperature_c:.0f} °C")
     lines = [Content.styled(f"GPU {gpu.index}  {'  '.join(facts)}", "bold")]
-    name = "shared memory" if gpu.shares_ram else "VRAM"
+    name = _("shared memory") if gpu.shares_ram else "VRAM"
     lines += _memory(name, gpu.free_bytes, gpu.total_bytes, planned, width)
     if gpu.reclaimable_bytes and not sealed:
-        free = f"{human_bytes(gpu.reclaimable_bytes)} could be freed: models of arena and Ollama"
-        lines.append(Content.styled(free, "$text-muted"))
+        told = _("{size} could be freed: models of arena and Ollama").format(size=human_bytes(gpu.reclaimable_bytes))
+        lines.append(Content.styled(told, "$text-muted"))
     if gpu.throttled:
-        lines.append(Content.styled(f"throttled: {clean_line(gpu.throttled)}", "$warning"))
+        lines.append(Content.styled(_("throttled: {why}").format(why=clean_line(gpu.throttled)), "$warning"))
     if gpu.note:
         lines.append(Content.styled(clean_line(gpu.note), "$text-muted"))
     return lines
 
 
 def _host(machine: Machine, planned: int, width: int) -> list[Content]:
-    cpu = f"{clean_line(machine.cpu_name, width - 14)}  {machine.cpu_cores} cores" if machine.cpu_cores else ""
+    cores = plural("{n} core", "{n} cores", machine.cpu_cores)
+    cpu = f"{clean_line(machine.cpu_name, width - 14)}  {cores}" if machine.cpu_cores else ""
     return [
         *_memory("RAM", machine.ram_free_bytes, machine.ram_total_bytes, planned, width),
         Content.assemble(("CPU  ", "bold"), cpu),
@@ -152,11 +156,12 @@ def _host(machine: Machine, planned: int, width: int) -> list[Content]:
 def _fit_lines(fits: Sequence[FitVerdict], width: int) -> list[Content]:
     if not fits:
         return []
-    lines = [Content.styled("FITS NOW", "bold $text-muted")]
+    lines = [Content.styled(_("FITS NOW"), "bold $text-muted")]
     for fit in fits:
-        word, style = STATES[fit.verdict]
+        state, style = STATES[fit.verdict]
+        word = _(state)
         name = clean_name(fit.model, max(8, width - 22))
         need = human_bytes(fit.need_bytes)
-        gap = max(1, width - 2 - Content(name).cell_length - len(need) - len(word) - 2)
+        gap = max(1, width - 2 - Content(name).cell_length - len(need) - Content(word).cell_length - 2)
         lines.append(Content.assemble(name, " " * gap, (need, "$text-muted"), "  ", (word, style)))
     return lines

@@ -30,8 +30,8 @@ _ITEM_NUMBER = re.compile(r"^(\s*)\d{1,9}")
 _PAGE_CHARS, _PAGE_MARKS = 6000, 300
 """A block with more characters, or more of those that mean something in Markdown, is closed and goes on as another."""
 _MARKS = "*_`[]!<>&|~\\\n"
-_LONGEST_HEAD = 500
-"""Characters of the head of a table that is repeated on its next page."""
+_HEAD_CHARS, _HEAD_MARKS = 500, 80
+"""The most of both that the head of a table or of a fence may have to be repeated on its next page."""
 _TABLE_HEAD = re.compile(r"[^\n]*\|[^\n]*\n[ :|-]*-[ :|-]*\n")
 _MOST_LINES = 20_000
 """So many lines of one turn are laid out; nobody reads more, and each takes memory."""
@@ -106,6 +106,11 @@ class MarkdownLines:
         y -= len(self._closed)
         return self._open[y] if y < len(self._open) else None
 
+    @property
+    def texts(self) -> list[str]:
+        """What stands in each line."""
+        return [strip.text for strip in (*self._closed, *self._open)]
+
     def feed(self, text: str) -> int:
         """Append clean text; how long it takes grows with its length. Returns the first line that changed."""
         first_changed = len(self._closed)
@@ -154,7 +159,9 @@ class MarkdownLines:
         """Close what is open of a block that has no end. A fence and a table go on below their head."""
         source, fenced = self._open_source, self._in_fence()
         found = _FENCE_OPENS.match(source) if fenced else _TABLE_HEAD.match(source)
-        head = found[0].rstrip("\n") + "\n" if found and len(found[0]) <= _LONGEST_HEAD else ""
+        head = found[0].rstrip("\n") + "\n" if found else ""
+        if len(head) > _HEAD_CHARS or _marks_in(head) > _HEAD_MARKS:
+            head = ""
         end = source.rfind("\n") + 1
         if end <= len(head) or end < len(source) - _PAGE_CHARS // 2:
             end = len(source)
@@ -202,7 +209,11 @@ class MarkdownLines:
 
 
 def _is_a_page(source: str) -> bool:
-    return len(source) > _PAGE_CHARS or sum(map(source.count, _MARKS)) > _PAGE_MARKS
+    return len(source) > _PAGE_CHARS or _marks_in(source) > _PAGE_MARKS
+
+
+def _marks_in(source: str) -> int:
+    return sum(map(source.count, _MARKS))
 
 
 def _blocks(source: str) -> list[tuple[str, bool]]:

@@ -9,6 +9,7 @@ from textual.content import Content
 from arena.core.ratings import Board, Lead, PairStanding
 from arena.core.telling import pair_hint, short_names
 from arena.core.text import clean_name
+from arena.tui.language import _
 
 _NAMES = (12, 26)
 _CELL = 8
@@ -19,7 +20,7 @@ def pair_matrix(board: Board, width: int) -> Content:
     """The matrix, as many columns as fit in `width` cells, and below it what more votes would settle."""
     lines = [line for line in board.standings if line.votes]
     if len(lines) < 2:
-        return Content.styled("No two were compared yet.", "$text-muted")
+        return Content.styled(_("No two were compared yet."), "$text-muted")
     names = {key: clean_name(name, _NAMES[1]) for key, name in short_names(board).items()}
     longest = max(Content(names[line.key]).cell_length for line in lines)
     name = max(_NAMES[0], min(longest, width - 6 - _CELL * len(lines)))
@@ -37,9 +38,9 @@ def pair_matrix(board: Board, width: int) -> Content:
     legend = Content.assemble(
         ("\n     ", ""),
         ("97%", "bold $success"),
-        ("·12  row better than column; votes of the two   ", "$text-muted"),
+        ("·12  " + _("row better than column; votes of the two") + "   ", "$text-muted"),
         ("≈", "$secondary"),
-        (" no practical difference", "$text-muted"),
+        (f" {_(Lead.EVEN.value)}", "$text-muted"),
     )
     return Content("\n").join([*rows, legend, Content(""), *_hints(board, names)])
 
@@ -72,4 +73,4 @@ def _hints(board: Board, names: Mapping[str, str]) -> list[Content]:
     """The pairs that fewest votes would settle."""
     shown = [pair for pair in board.pairs if pair.votes_needed and pair.a in names and pair.b in names]
     shown.sort(key=lambda pair: (pair.votes_needed or 0, -pair.p_a_beats_b))
-    return [Content.styled(pair_hint(pair, names), "$text-muted") for pair in shown[:_HINTS]]
+    return [Content.styled(pair_hint(pair, names, _), "$text-muted") for pair in shown[:_HINTS]]

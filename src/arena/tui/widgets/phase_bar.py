@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import Static
 
-STEPS = ("Ask", "Read", "Vote", "Reveal")
+from arena.tui.language import N_, _
+
+STEPS = (N_("Ask"), N_("Read"), N_("Vote"), N_("Reveal"))
 
 
 class PhaseBar(Static):
@@ -17,10 +20,10 @@ class PhaseBar(Static):
 
     def show(self, step: int, note: str = "") -> None:
         """Mark a step, 0 first; `note` stands at the right."""
-        parts: list[Content | tuple[str, str]] = [(" arena ", "bold $background on $accent"), ("  ", "")]
+        parts: list[Content | tuple[str, str]] = [(" arena ", "bold reverse $accent"), ("  ", "")]
         for index, name in enumerate(STEPS):
             style = "bold $accent" if index == step else "$text-muted"
-            parts += [(f"{name}", style), ("  ›  " if index < len(STEPS) - 1 else "", "$text-disabled")]
+            parts += [(_(name), style), ("  ›  " if index < len(STEPS) - 1 else "", "$text-disabled")]
         left = Content.assemble(*parts)
-        gap = max(2, self.size.width - left.cell_length - len(note) - 1)
+        gap = max(2, self.size.width - left.cell_length - cell_len(note) - 1)
         self.update(Content.assemble(left, " " * gap, (note, "$text-muted")))

@@ -7,6 +7,8 @@ import time
 from textual.content import Content
 from textual.widgets import Static
 
+from arena.tui.language import _
+
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _TURNS_PER_S = 0.5
 
@@ -22,11 +24,11 @@ class ProgressLine(Static):
     def tell(self, *, started: bool, generated: bool) -> None:
         """`started`: text is shown; `generated`: every seat is done."""
         if generated:
-            text = "All answers are here.  space: show them whole"
+            text = _("All answers are here.  space: show them whole")
         elif started:
-            text = "Streaming at one pace for all."
+            text = _("Streaming at one pace for all.")
         else:
-            text = "The models are answering. All texts begin together."
+            text = _("The models are answering. All texts begin together.")
         sign = _SPINNER[int(time.monotonic() * _TURNS_PER_S * len(_SPINNER)) % len(_SPINNER)]
         self.update(Content.assemble((f"{sign} ", "$accent"), (text, "$text-muted")))
 

@@ -10,6 +10,8 @@ from itertools import pairwise
 from rich.cells import cell_len
 from textual.content import Content
 
+from arena.tui.language import _
+
 _MARGIN = 6
 """Cells for the figures of the upright axis."""
 _LEAST = (24, 6)
@@ -74,7 +76,7 @@ def scatter(points: Sequence[Point], size: tuple[int, int], title: str, *, less_
     head = Content.styled(title, "bold $text-muted")
     points = [point for point in points if point.x > 0]
     if not points:
-        return Content("\n").join([head, Content.styled("Nothing measured yet.", "$text-muted")])
+        return Content("\n").join([head, Content.styled(_("Nothing measured yet."), "$text-muted")])
     canvas = _Canvas(width - _MARGIN - 1, height - 3)
     across = _Axis.of([math.log(point.x) for point in points], canvas.width - 1, turned=less_is_better)
     upright = _Axis.of([end for point in points for end in (point.low, point.high)], canvas.height - 1, turned=True)
@@ -83,7 +85,7 @@ def scatter(points: Sequence[Point], size: tuple[int, int], title: str, *, less_
         return across.cell(math.log(point.x)), upright.cell(point.y)
 
     for point in points:
-        x, _ = place(point)
+        x, __ = place(point)
         for y in range(upright.cell(point.high), upright.cell(point.low) + 1):
             canvas.put(x, y, "│", "$primary-darken-1" if point.unbeaten else "$panel-lighten-2", line=True)
     _staircase(canvas, sorted(place(point) for point in points if point.unbeaten))

@@ -8,6 +8,7 @@ nothing but the picture.
 from __future__ import annotations
 
 import asyncio
+import base64
 
 from rich.color import ColorSystem
 from rich.console import RenderableType
@@ -20,6 +21,7 @@ from textual.events import Event, InputEvent, Mount, Resize
 from textual.messages import TerminalSupportsSynchronizedOutput
 from textual.screen import Screen
 
+from arena.tui.language import N_, _
 from arena.tui.terminal import counts_otherwise, erases_in_color
 from arena.tui.wire.check import why_stock
 from arena.tui.wire.frame_clock import FrameClock
@@ -32,7 +34,7 @@ SLOW_FRAME_S = 0.2
 _SYNC_START, _SYNC_END = "\x1b[?2026h", "\x1b[?2026l"
 _QUESTION = "\x1b[?2026$p"
 """Whether it knows synchronized output. Textual reads the answer already, and it costs nothing to give."""
-_OFFER = "This line is slow. Ctrl+O, then Slow line: fewer frames. Or start with: arena --slow-link"
+_OFFER = N_("This line is slow. Ctrl+O, then Slow line: fewer frames. Or start with: arena --slow-link")
 
 
 class WiredApp(App[None]):
@@ -93,12 +95,12 @@ class WiredApp(App[None]):
                 self._driver.write(_QUESTION)
             self.action_repaint()
 
-    def on_terminal_supports_synchronized_output(self, _: TerminalSupportsSynchronizedOutput) -> None:
+    def on_terminal_supports_synchronized_output(self, __: TerminalSupportsSynchronizedOutput) -> None:
         """The terminal has read the last frame."""
         self._frames.answered()
         if self._frames.link_is_slow and not self._offered:
             self._offered = True
-            self.notify(_OFFER, timeout=15, markup=False)
+            self.notify(_(_OFFER), timeout=15, markup=False)
         self._draw()
 
     def action_repaint(self) -> None:
@@ -107,10 +109,21 @@ class WiredApp(App[None]):
             self._grid.forget()
             self._draw()
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Keep what is cut in a box for pasting it in another. The terminal gets to know only what the user copies."""
+        self._clipboard = text
+
+    def hand_to_clipboard(self, text: str) -> None:
+        """Put harmless text into the clipboard of the terminal (OSC 52). Whether it takes it, no terminal says."""
+        self.copy_to_clipboard(text)
+        if self._driver is not None and not self._away:
+            self._driver.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
+            self._driver.flush()
+
     def action_slow_link(self) -> None:
         """Turn low-bandwidth mode on or off."""
         self.slow_link = not self.slow_link
-        told = "Few frames, no animation." if self.slow_link else "Frames as fast as the terminal takes them."
+        told = _("Few frames, no animation.") if self.slow_link else _("Frames as fast as the terminal takes them.")
         self.notify(told, markup=False)
 
     def _leave_terminal(self, _: object) -> None:

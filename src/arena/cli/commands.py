@@ -114,6 +114,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
 @click.option("--pace", type=click.Choice(["even", "live", "whole"]), help="What a reader could see while it streams.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a round, with all metrics.")
 @click.option("--open", "open_", is_flag=True, help="Say who answered. Such rounds are unblinded and never rated.")
+@click.option("--private", is_flag=True, help="Do not store what is asked and answered, only figures and the vote.")
 @click.option("--resume", is_flag=True, help="Go on with the queues of which something is left.")
 @click.option("--queues", is_flag=True, help="List the queues.")
 @click.option("--drop", type=int, metavar="QUEUE", help="Call a queue off. What was played stays.")

@@ -21,6 +21,7 @@ _COMMANDS = (
     (N_("Copy to file"), N_("An answer or its code, into a file"), "screen.keep"),
     (N_("Find"), N_("Find words in the answers"), "screen.find"),
     (N_("Compare"), N_("Two answers, sentence by sentence"), "screen.differ"),
+    (N_("Private"), N_("The next round is not stored, only figures and your vote"), "screen.private"),
     (N_("New prompt"), N_("Start a new round"), "screen.ask_again"),
     (N_("Help"), N_("What the keys do"), "app.help"),
     (N_("Theme"), N_("Change the colours"), "app.change_theme"),

@@ -48,6 +48,7 @@ ALLOWED: dict[str, frozenset[Phase]] = {
     "thinking": frozenset({Phase.REVEALED}),
     "prompt": frozenset({Phase.ASKING}),
     "pace": frozenset({Phase.ASKING}),
+    "private": _FREE,
     "prompts": _FREE,
     "models": _FREE,
     "board": _FREE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import Event, wrap_future
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 
 from textual.app import ComposeResult
@@ -50,6 +51,8 @@ class RoundScreen(TableScreen):
         """A screen without contestants; `begin` looks for them."""
         super().__init__(arena)
         self._choice = Choice((), arena.settings.seats)
+        self._is_private = False
+        """Whether the next round is not to be stored."""
         self._pace = arena.settings.pace
         self._found = Event()
         self._examples: list[Prompt] = []
@@ -180,7 +183,12 @@ class RoundScreen(TableScreen):
         waiting = [plural("{n} to judge", "{n} to judge", waits)] if waits else []
         left = _(", about {time}").format(time=span(self._judging.left_s)) if self._judging.left_s else ""
         coming = [plural("{n} being played", "{n} being played", to_come) + left] if to_come else []
-        self.query_one(PhaseBar).show(self.phase.step, "  ".join([*coming, *waiting, *votes]))
+        private = [_("not stored")] if self._is_private or self._plays_privately else []
+        self.query_one(PhaseBar).show(self.phase.step, "  ".join([*private, *coming, *waiting, *votes]))
+
+    @property
+    def _plays_privately(self) -> bool:
+        return self.phase is not Phase.ASKING and self.live is not None and not self.live.view.prompt.stored
 
     def _frame(self) -> None:
         """One frame of the round, and news of the queue that is being played."""
@@ -237,9 +245,17 @@ class RoundScreen(TableScreen):
         self._welcome()
         self.tell(_(_PACE_NOTES[self._pace]))
 
+    def action_private(self) -> None:
+        """Do not store the next round, or do."""
+        self._is_private = not self._is_private
+        self._draw_phase()
+        self.tell(_("The next round is not stored.") if self._is_private else _("The next round is stored."))
+
     async def _ask(self, prompt: Prompt) -> None:
         await self._found.wait()
         self.judges = False
+        if self._is_private:
+            prompt, self._is_private = replace(prompt, stored=False), False
         infos, propensity = await wrap_future(self.arena.table.choose(self._choice.infos, self._choice.seats))
         dealing = self.arena.table.deal(prompt, infos, pace=self._pace, propensity=propensity)
         view = await wrap_future(dealing)

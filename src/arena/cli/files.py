@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ def write_text(path: Path, text: str) -> None:
 def writing(path: Path) -> Iterator[TextIO]:
     """UTF-8 text that takes its place when it is complete: until then the file is as it was. `-` is stdout.
 
+    A new file is for its user alone: votes and notes are nobody else's business. One that was there keeps its mode.
     Raises ArenaError when it can't be written.
     """
     if str(path) == STANDARD:
@@ -42,17 +44,24 @@ def writing(path: Path) -> Iterator[TextIO]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     in_place = target.exists() and not target.is_file()  # a pipe is written, not replaced
     try:
-        with (target if in_place else draft).open("w" if in_place else "x", encoding="utf-8", newline="") as out:
-            yield out
+        where, mode = (target, "w") if in_place else (draft, "x")
+        with open(where, mode, encoding="utf-8", newline="", opener=_for_oneself) as file:
+            yield file
             if not in_place:
-                out.flush()
-                os.fsync(out.fileno())
+                file.flush()
+                os.fsync(file.fileno())
         if not in_place:
+            if target.exists():
+                shutil.copymode(target, draft)
             draft.replace(target)
     except OSError as fault:
         raise ArenaError(f"{clean_line(str(path))} can't be written: {why(fault)}.", "Name another file.") from fault
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _for_oneself(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class _OnTerminal(io.TextIOWrapper):

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from arena.core.errors import ArenaError
 from arena.core.text import clean, clean_line
@@ -45,7 +45,8 @@ def writing(path: Path) -> Iterator[TextIO]:
     in_place = target.exists() and not target.is_file()  # a pipe is written, not replaced
     try:
         where, mode = (target, "w") if in_place else (draft, "x")
-        with open(where, mode, encoding="utf-8", newline="", opener=_for_oneself) as file:
+        opened = open(where, mode, encoding="utf-8", newline="", opener=_for_oneself)  # noqa: SIM115 - it is, below
+        with cast("TextIO", opened) as file:
             yield file
             if not in_place:
                 file.flush()

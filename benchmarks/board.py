@@ -1,5 +1,7 @@
 """The board beside evalica, choix and arena-rank: `python benchmarks/board.py [--models 10 100] [--votes 1000 ...]`.
 
+`--check`: exit code 1 when arena's board takes more of the others' times than it may.
+
 Every line is the best of some runs in this one process on the same votes, and the last column is its time as a multiple
 of arena's whole board (fit, posterior, ranks, pairs) on the same form of input: as counts, or as a list of votes that
 has to be counted first. Read the ratios: the times are those of a machine that may be busy. What the others give is
@@ -29,6 +31,8 @@ Votes = list[tuple[str, str, int]]
 """Left, right, and who was chosen: 0 the left, 1 the right, 2 neither."""
 _LONG_S = 2.0
 """What takes longer is run once."""
+MOST_TIMES = {"evalica newman, list": 50.0, "choix ilsr_pairwise, list": 6.0}
+"""`--check`: arena's whole board against these. A board of few votes costs its 15 ms, mostly for the rank ranges."""
 _MAX_LIST = 100_000
 """Longer lists are not given to what takes tens of seconds on them."""
 
@@ -106,12 +110,14 @@ def arena_rank(votes: Votes) -> object:
     return BradleyTerry(n_competitors=len(data.competitors)).compute_ratings_and_cis(data, significance_level=0.05)
 
 
-def main() -> None:
+def main() -> int:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--models", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--votes", type=int, nargs="+", default=[1000, 100_000, 1_000_000])
+    parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
+    missed: list[str] = []
     warnings.simplefilter("ignore")  # evalica warns where it does not converge within its usual limit
     if not importlib.util.find_spec("arena_rank"):
         print("arena-rank is NOT installed, so it is left out (it pins its own jax and numpy).", file=sys.stderr)
@@ -123,7 +129,12 @@ def main() -> None:
                 measured[name] = best_ms(work)
                 base = measured[f"arena board, {name.rpartition(', ')[2]}"]
                 print(f"{models:>6}  {votes:>9,}  {name:<36}{measured[name]:>10.1f}  {measured[name] / base:>11.2f}")
+                if base > MOST_TIMES.get(name, float("inf")) * measured[name]:
+                    missed.append(f"{votes} votes: the board takes {base / measured[name]:.1f} times {name}")
+    if missed:
+        print("\n".join(missed), file=sys.stderr)
+    return int(options.check and bool(missed))
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

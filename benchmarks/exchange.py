@@ -1,11 +1,11 @@
 """A million battles: in from a file, and cold to the stages that a rating is fitted from.
 
-    python benchmarks/exchange.py [--battles N] [--models M]
+    python benchmarks/exchange.py [--battles N] [--models M] [--check]
 
 Both are measured beside what SQLite itself needs, in the same run: the import beside `executemany` of the same values
 into one table, the stages beside `GROUP BY a, b, winner` over that table. A ratio of two times of one run says more
 than either time. Every figure is of a process of its own; before each reading the file is put out of the page cache,
-where the system can do that.
+where the system can do that. `--check`: exit code 1 when a ratio is past its bound.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ from pathlib import Path
 WINNERS = ("model_a",) * 4 + ("model_b",) * 4 + ("tie", "tie (bothbad)")
 LANGUAGES = ("English",) * 6 + ("Russian", "Chinese", "Korean", "German")
 READINGS = 5
+MOST_IMPORT, MOST_STAGES, MOST_MEMORY = 30.0, 3.0, 1.5
+"""`--check`: the import against `executemany`, the stages against `GROUP BY`, and the memory of an import against that
+of one of a hundredth, all in CPU time and generous."""
 Times = tuple[float, float]
 """Seconds on the wall and of the processor: of a busy machine the second says more."""
 
@@ -142,8 +145,8 @@ def measured(step: Callable[[Path, Path], Times], source: Path, target: Path) ->
     return (wall, cpu), peak
 
 
-def compare(battles: int, models: int) -> None:
-    """Run everything and print a table."""
+def compare(battles: int, models: int) -> list[str]:
+    """Run everything and print a table. Returns what is past its bound."""
     with tempfile.TemporaryDirectory() as folder:
         source, ours, bare = (Path(folder) / name for name in ("battles.jsonl", "arena.db", "bare.db"))
         few = Path(folder) / "few.jsonl"
@@ -170,6 +173,12 @@ def compare(battles: int, models: int) -> None:
         line("stages: GROUP BY alone", middle["bare_count"], middle["bare_count"])
         line("stages: arena, from the tallies, cold", middle["our_stages"], middle["bare_count"])
         line("the tallies made anew", retold, middle["bare_count"])
+    ratios = (
+        ("the import, times executemany", taken[1] / plain[1], MOST_IMPORT),
+        ("the stages, times GROUP BY", middle["our_stages"][1] / middle["bare_count"][1], MOST_STAGES),
+        ("memory, times that of a hundredth", peak / base, MOST_MEMORY),
+    )
+    return [f"{what}: {ratio:.1f}, at most {most}" for what, ratio, most in ratios if ratio > most]
 
 
 def line(what: str, times: Times, beside: Times) -> None:
@@ -177,19 +186,23 @@ def line(what: str, times: Times, beside: Times) -> None:
     print(f"{what:<40} {times[0]:8.2f} s  {times[1]:8.2f} s CPU  {times[1] / beside[1]:6.2f}")
 
 
-def main() -> None:
+def main() -> int:
     """Measure one step, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--battles", type=int, default=1_000_000)
     parser.add_argument("--models", type=int, default=100)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--step", nargs=3, metavar=("STEP", "SOURCE", "TARGET"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.step is None:
-        compare(asked.battles, asked.models)
-        return
+        missed = compare(asked.battles, asked.models)
+        if missed:
+            print("\n".join(missed), file=sys.stderr)
+        return int(asked.check and bool(missed))
     wall, cpu = STEPS[asked.step[0]](Path(asked.step[1]), Path(asked.step[2]))
     print(wall, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

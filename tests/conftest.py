@@ -10,14 +10,25 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """How long the test of sudden ends goes on."""
+    """How long the tests of sudden ends and of random rounds go on."""
     parser.addoption("--kills", type=int, default=60, help="so many processes are killed at random moments")
+    parser.addoption("--rounds", type=int, default=200, help="so many random rounds are played on faulty models")
+    parser.addoption("--seed", type=int, help="what the random rounds are drawn from; without it anew each time")
 
 
 _PLACES = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
 
 _SETTINGS = (
-    *("ARENA_DB", "ARENA_CONFIG", "ARENA_PACE", "ARENA_SCHEDULE", "ARENA_SEATS", "ARENA_THEME", "NO_COLOR"),
+    *(
+        "ARENA_DB",
+        "ARENA_CONFIG",
+        "ARENA_PACE",
+        "ARENA_SCHEDULE",
+        "ARENA_SEATS",
+        "ARENA_THEME",
+        "ARENA_ASCII",
+        "NO_COLOR",
+    ),
     *("ARENA_SLOW_LINK", "TEXTUAL_COLOR_SYSTEM", "TEXTUAL_FPS", "TEXTUAL_ANIMATIONS", "TMUX", "STY"),
     *("OLLAMA_HOST", "OLLAMA_MODELS", "OLLAMA_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_KEY", "LLAMA_ARG_PORT"),
     *("LLAMA_CACHE", "HF_HOME", "HF_HUB_CACHE"),

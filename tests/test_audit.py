@@ -24,6 +24,7 @@ from arena.cli.commands import main_group
 from arena.config import load
 from arena.core.loads import Load
 from arena.core.models import Contestant, Sampling
+from arena.core.past import Ending
 from arena.core.prompts import Prompt
 from arena.core.rounds import Answer, Round, RoundState, Seat
 from arena.core.timing import Metrics
@@ -120,13 +121,17 @@ def worlds(tmp_path: Path) -> tuple[Path, Path]:
 SEALED = ("01waitinground", "01secondturnrd", "01firstturnrnd", "01inworkround1", "01plannedround")
 COMMANDS = {
     "board": [[], ["--json"], ["--csv"], ["--md"], ["--tag", "demo"], ["--pairs"], ["--pareto"], ["--no-archived"]],
-    "history": [[], ["--json"], ["--search", "forty"], ["--search", "67"], ["--search", "sure"]],
+    "history": [
+        [], ["--json"], ["--search", "forty"], ["--search", "67"], ["--search", "sure"], ["--tag", "demo"],
+        *(["--model", str(info.ref)] for info in (FAST, SLOW)), *(["--ending", each.value] for each in Ending),
+        *(["--delete", key] for key in SEALED),
+    ],
     "show": [[key, *form] for key in SEALED for form in ([], ["--json"])],
     "run": [["--queues"], ["--queues", "--json"]],
     "vote": [[]],
     "fit": [["--check"], ["--check", "--json"]],
     "models": [["--merges"]],
-    "prompts": [[]],
+    "prompts": [[], ["demo"]],
     "export": [[], ["--all"], ["--format", "csv", "--all"]],
     "explain": [[]],
 }  # fmt: skip

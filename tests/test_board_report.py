@@ -239,11 +239,10 @@ def pair(**facts: object) -> PairStanding:
 
 def test_hints_say_how_many_votes_are_missing():
     names = {"a": "Ann", "b": "Ben"}
-    assert (
-        pair_hint(pair(), names) == "Ann is better than Ben with 90%; about 20 more votes of this pair would settle it."
-    )
-    assert "hundreds more votes" in pair_hint(pair(votes_needed=500), names)
-    assert pair_hint(pair(votes_needed=None, lead=Lead.AHEAD), names) == "Ann is better than Ben with 90%: ahead."
+    likely = "It is 90% likely that Ann is better than Ben"
+    assert pair_hint(pair(), names) == f"{likely}; about 20 more votes of this pair would settle it."
+    assert "hundreds of votes more" in pair_hint(pair(votes_needed=500), names)
+    assert pair_hint(pair(votes_needed=None, lead=Lead.AHEAD), names) == f"{likely}: ahead."
     even = pair_hint(pair(lead=Lead.EVEN, p_even=0.83), names)
     assert even == "Between Ann and Ben there is no practical difference (83% sure)."
 
@@ -267,8 +266,8 @@ def test_the_neighbours_that_need_the_fewest_votes_come_first():
     board = Board(2, 2, (("a", "b", "c"),), lines, pairs)
     names = {key: key for key in "abc"}
     assert [told.split(";")[0] for told in undecided_hints(board, names, 5)] == [
-        "b is better than c with 90%",
-        "a is better than b with 90%",
+        "It is 90% likely that b is better than c",
+        "It is 90% likely that a is better than b",
     ]
     assert len(undecided_hints(board, names, 1)) == 1
 

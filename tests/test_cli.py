@@ -174,6 +174,21 @@ def test_bad_input_gets_one_sentence_with_a_hint(tmp_path, args, code, says):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["bord"], "arena: No such command 'bord'. Did you mean 'board'?"),
+        (["run", "-m"], "arena: Option '-m' requires an argument. `"),
+        (["fit", "--ctx", "many"], " fit --help` says more."),
+    ],
+)
+def test_words_that_are_off_are_one_line_too(args, says):
+    done = arena(*args)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_models_prompts_explain_and_fit_print_tables():
     assert "demo/large" in arena("models").stdout
     assert "demo/large" in {row["model"] for row in json.loads(arena("models", "--json").stdout)}
@@ -235,14 +250,6 @@ def test_a_dumb_terminal_is_refused_with_a_hint():
     assert done.returncode == 1
     assert "TERM=dumb" in said
     assert "\x1b" not in said
-
-
-def test_the_readme_names_every_command():
-    from arena.cli.commands import main_group
-
-    readme = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-    for name in main_group.commands:
-        assert f"arena {name}" in readme, name
 
 
 def test_the_screen_is_drawn_on_stdout_where_stderr_goes_into_a_file_and_the_terminal_is_given_back(tmp_path):

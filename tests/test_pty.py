@@ -56,6 +56,39 @@ def leave_by(terminal: Terminal, number: signal.Signals) -> int:
     return terminal.wait()
 
 
+def test_a_prompt_goes_through_the_editor_which_has_the_terminal_meanwhile(tmp_path):
+    script = tmp_path / "editor.py"
+    script.write_text(
+        "import sys, time, pathlib\n"
+        "file = pathlib.Path(sys.argv[1])\n"
+        "print('the editor has it:', file.read_text('utf-8'), flush=True)\n"
+        "sys.stdin.readline()\n"
+        "file.write_text('왜 하늘은\\n파란가요?\\n', 'utf-8')\n",
+        "utf-8",
+    )
+    with play(tmp_path, "short", env={"VISUAL": f"{sys.executable} {script}"}) as terminal:
+        ready(terminal)
+        terminal.send("why")
+        terminal.until(lambda: "│ why" in terminal.text)
+        terminal.send("\x07")
+        terminal.until(lambda: b"the editor has it: why" in terminal.raw)
+        assert not terminal.mode(1049), "the editor has the terminal as a shell has it"
+        terminal.send("\x03\r")  # Ctrl+C is the editor's, and ends it; the prompt is as it was
+        terminal.until(lambda: terminal.mode(1049))
+        terminal.until(lambda: "│ why" in terminal.text)
+        terminal.send("\x07")
+        terminal.until(lambda: bytes(terminal.raw).count(b"the editor has it: why") == 2)
+        terminal.send("\r")
+        terminal.until(lambda: "파란가요?" in terminal.text.replace(" ", ""))
+        terminal.send("\r")
+        voting(terminal)
+        terminal.send("a")
+        terminal.until(lambda: "You said" in terminal.text)
+        terminal.send("q")
+        assert terminal.wait() == 0
+        assert terminal.restored
+
+
 # What reaches the terminal
 
 

@@ -21,6 +21,7 @@ from arena.core.loads import Load
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.prompts import Prompt
 from arena.core.rounds import RoundState
+from arena.core.votes import Verdict, Vote
 from arena.store import migrations, schema
 from arena.store.ledger import SqliteLedger
 
@@ -252,3 +253,20 @@ def test_votes_on_the_embedded_models_count_on(tmp_path: Path):
         keep_round(conn, "r01", [as_of_old(info) for info in infos])
     with SqliteLedger(path) as ledger:
         assert ledger.verdicts()[0].keys == tuple(Contestant.of(info, Sampling()).fingerprint for info in infos)
+
+
+def test_a_file_from_before_rounds_were_judged_again_keeps_every_row(tmp_path: Path):
+    path = tmp_path / "arena.db"
+    an_old_file(path, schema.STEPS.index("m008_revotes"))
+
+    def data(file: Path) -> list[str]:
+        return [line for line in dump(file) if line.startswith("INSERT") and "migrations" not in line]
+
+    before = data(path)
+    with SqliteLedger(path) as ledger:
+        first = ledger.round("r01").vote
+        ledger.judge_again(Vote("r01", Verdict.parse("b", 2)), [1, 0])
+        assert ledger.round("r01").vote == first
+    (copy,) = tmp_path.glob("*before-m008*")
+    assert data(copy) == before
+    assert set(before) <= set(data(path))

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from arena.core.endpoints import PullProgress, Reached
 from arena.core.errors import ArenaError, MissingModelError, UsageError
@@ -21,13 +21,13 @@ from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Round
 from arena.core.timing import Metrics
 from arena.core.variants import split_variant
-from arena.engine.play import hear
 from arena.engine.room import Room
 from arena.watch import Watch
 
 if TYPE_CHECKING:
     from arena.core.bench import BenchPlan, BenchReport, BenchStep
 
+T = TypeVar("T")
 _PATIENCE_S = 2.0
 _MAY_BE_TOGETHER = frozenset({TogetherVerdict.FITS, TogetherVerdict.UNKNOWN})
 """What Ollama would swap, it would load again in the middle of a round: those go one at a time."""
@@ -48,7 +48,7 @@ class Lineup:
         self._make_backends = make_backends
         self._room = room
         self._watch = watch
-        self._sampling = sampling
+        self.sampling = sampling
         self._warming: Future[None] | None = None
 
     @cached_property
@@ -135,7 +135,7 @@ class Lineup:
         if len(infos) <= seats:
             return infos
         try:
-            fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
+            fits = await _soon(self._watch.fits(infos))
         except TimeoutError:
             return infos
         able = [info for info, fit in zip(infos, fits, strict=True) if not info.local or fit.verdict is not Fits.NO]
@@ -153,7 +153,7 @@ class Lineup:
                 return
             for info in infos:
                 try:
-                    await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self._sampling))
+                    await self.backends[info.ref.endpoint].prepare(Contestant.of(info, self.sampling))
                 except ArenaError:
                     return
 
@@ -179,10 +179,12 @@ class Lineup:
 
     def try_model(self, info: ModelInfo, prompt: Prompt) -> Future[Metrics]:
         """Ask one model, outside of any round; nothing is stored. The future raises SeatError."""
-        contestant = Contestant.of(info, self._sampling)
-        request = Request(contestant, prompt, contestant.sampling(self._sampling))
+        contestant = Contestant.of(info, self.sampling)
+        request = Request(contestant, prompt, contestant.sampling(self.sampling))
 
         async def ask() -> Metrics:
+            from arena.engine.play import hear  # noqa: PLC0415 - what a bench needs, not the first frame
+
             return (await hear(self.backends[info.ref.endpoint], request)).metrics
 
         return self._room.submit(ask())
@@ -203,14 +205,14 @@ class Lineup:
 
         async def look() -> Machine | None:
             try:
-                return await asyncio.wait_for(asyncio.wrap_future(self._watch.machine()), _PATIENCE_S)
+                return await _soon(self._watch.machine())
             except TimeoutError:
                 return None
 
         async def measure() -> BenchReport:
             # A backend keeps no more models than can sit in a round.
             roomy = len(infos) <= len(LABELS) and await self.make_room(infos)
-            bench = Bench(infos, plan, self.backends, self._sampling, look, tell, stop, one_at_a_time=not roomy)
+            bench = Bench(infos, plan, self.backends, self.sampling, look, tell, stop, one_at_a_time=not roomy)
             return await bench.run()
 
         self.stop_warming()
@@ -275,7 +277,7 @@ class Lineup:
     async def _that_fit(self, infos: list[ModelInfo]) -> list[ModelInfo]:
         """Those of the models that can be played without waiting for ever."""
         try:
-            fits = await asyncio.wait_for(asyncio.wrap_future(self._watch.fits(infos)), _PATIENCE_S)
+            fits = await _soon(self._watch.fits(infos))
         except TimeoutError:
             return infos
         verdicts = {fit.verdict for fit in fits}
@@ -300,17 +302,27 @@ class Lineup:
         return first, pullers[first], text.strip()
 
     def _is_loaded(self, info: ModelInfo) -> bool:
-        return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self._sampling))
+        return self.backends[info.ref.endpoint].is_loaded(Contestant.of(info, self.sampling))
 
     async def _fit_together(self, infos: Sequence[ModelInfo]) -> bool:
         infos = [info for info in infos if info.local]
         if not infos:
             return True
         try:
-            found = await asyncio.wait_for(asyncio.wrap_future(self._watch.together(infos)), _PATIENCE_S)
-        except TimeoutError:  # a driver that hangs must not keep anybody from playing
+            found = await _soon(self._watch.together(infos))
+        except TimeoutError:
             return True
         return found.verdict in _MAY_BE_TOGETHER
+
+
+async def _soon(promise: Future[T]) -> T:
+    """What the watch says. Raises TimeoutError: a driver that hangs must keep nobody from playing.
+
+    Not asyncio.wait_for, which until Python 3.12 loses a cancellation that comes with the answer: a round that was
+    called off would be played to its end, and one that has no end for ever.
+    """
+    async with asyncio.timeout(_PATIENCE_S):
+        return await asyncio.wrap_future(promise)
 
 
 def _without_twins(infos: Sequence[ModelInfo]) -> list[ModelInfo]:

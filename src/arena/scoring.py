@@ -7,15 +7,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena.core.bias import BiasReport
 from arena.core.loads import Load
 from arena.core.machine import FitVerdict
 from arena.core.models import Contestant, ModelInfo, Sampling, distinct_names
 from arena.core.ratings import Board, Standing, Tally
-from arena.core.simulation import Simulation, SimulationPlan
 from arena.desk import Desk
 
 if TYPE_CHECKING:
+    from arena.core.bias import BiasReport
+    from arena.core.simulation import Simulation, SimulationPlan
     from arena.store.ledger import SqliteLedger
 
 _WITH_TIME = len("2026-01-01T")
@@ -27,7 +27,7 @@ class Scores:
     def __init__(self, desk: Desk, sampling: Sampling) -> None:
         """`sampling` makes contestants of models."""
         self._desk = desk
-        self._sampling = sampling
+        self.sampling = sampling
 
     def board(
         self,
@@ -92,7 +92,7 @@ class Scores:
         verdicts = [*fits, *[None] * (len(infos) - len(fits))]
         by_model = {_model(info): verdict for info, verdict in zip(infos, verdicts, strict=True)}
         by_key = {
-            Contestant.of(info, self._sampling).fingerprint: verdict
+            Contestant.of(info, self.sampling).fingerprint: verdict
             for info, verdict in zip(infos, verdicts, strict=True)
         }
         found: dict[str, FitVerdict | None] = {}

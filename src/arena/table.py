@@ -23,12 +23,13 @@ from arena.core.prompts import Prompt, Turn
 from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule, SealedRound
 from arena.desk import Desk
 from arena.engine.deal import deal, deal_further
-from arena.engine.play import Clock, Play, verdict_on
 from arena.engine.room import Room
 from arena.lineup import Lineup
 from arena.picking import Chosen, Picker
 
 if TYPE_CHECKING:
+    from arena.core.naming import NamingWords
+    from arena.engine.play import Clock
     from arena.store.ledger import SqliteLedger
 
 T = TypeVar("T")
@@ -59,6 +60,8 @@ class Table:
     ) -> None:
         """`clock` in ns."""
         self._settings = settings
+        self.sampling = settings.sampling
+        """How the rounds to come are sampled."""
         self._room = room
         self._desk = desk
         self._lineup = lineup
@@ -87,13 +90,13 @@ class Table:
     def picker(self, ledger: SqliteLedger, infos: Sequence[ModelInfo], seats: int) -> Picker:
         """Picks sets of these models; at the desk."""
         settings = self._settings
-        return Picker(ledger, infos, seats, settings.sampling, self._rng, settings.controls)
+        return Picker(ledger, infos, seats, self.sampling, self._rng, settings.controls)
 
     def twins(self, infos: Sequence[ModelInfo]) -> str:
         """A sentence about models that count as one contestant; '' where all differ."""
         seen: dict[str, ModelInfo] = {}
         for info in infos:
-            other = seen.setdefault(Contestant.of(info, self._settings.sampling).fingerprint, info)
+            other = seen.setdefault(Contestant.of(info, self.sampling).fingerprint, info)
             if other is not info:
                 return f"{other} and {info} count as one contestant: a round between them is a control, and not rated."
         return ""
@@ -109,7 +112,7 @@ class Table:
         propensity: float | None = None,
     ) -> Round:
         """A round, dealt and not yet stored. Raises UsageError."""
-        sampling = self._settings.sampling
+        sampling = self.sampling
         return deal(
             prompt,
             [Contestant.of(info, sampling) for info in infos],
@@ -170,6 +173,8 @@ class Table:
 
     async def story(self, hand: Hand, emit: Emit, *, queued: bool = False) -> Played:
         """Play a round and keep it; in the engine room. `queued`: where it is called off, its queue plans it again."""
+        from arena.engine.play import Play, verdict_on  # noqa: PLC0415 - patterns that the first frame can do without
+
         key = hand.round.id
         # What is asked of the desk is done, whatever becomes of this story.
         kept = [self._desk.do(lambda ledger: ledger.begin_round(key))]
@@ -245,6 +250,8 @@ class Table:
 
         Its patterns take a while: neither the screen nor the clocks of the engine should wait for them.
         """
+        from arena.core.naming import NamingWords  # noqa: PLC0415 - likewise
+
         asked = [round_.prompt.text]
         earlier: dict[int, tuple[Turn, ...]] = {}
         if before is not None:
@@ -278,7 +285,7 @@ class Table:
         fresh = deal(
             old.prompt,
             contestants,
-            replace(old.sampling, seed=self._settings.sampling.seed),
+            replace(old.sampling, seed=self.sampling.seed),
             schedule=old.schedule,
             pace=old.pace,
             propensity=old.propensity,

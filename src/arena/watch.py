@@ -49,7 +49,7 @@ class Watch:
         self._loads: list[Load] | None = None
         self._note = ""
         self._headers = headers
-        self._context = context
+        self.context = context
         self._own_probe = probe
         self._thread = ThreadPoolExecutor(1, "watch")
         self._planner = ThreadPoolExecutor(1, "planner")
@@ -123,12 +123,12 @@ class Watch:
         def look() -> tuple[Machine, list[FitVerdict], Together | None]:
             probe = self._taught()
             here = probe.read()
-            fits = [probe.fit(info, here, context=self._context) for info in infos]
+            fits = [probe.fit(info, here, context=self.context) for info in infos]
             # where it depends on the last MiB, llama.cpp itself is asked for the next time
             self._sharpen_later([info for info, fit in zip(infos, fits, strict=True) if fit.verdict is Fits.TIGHT])
             mine = [info for info in infos if info.local]
             company = 1 < len(mine) <= seats
-            return here, fits, probe.together(mine, here, context=self._context) if company else None
+            return here, fits, probe.together(mine, here, context=self.context) if company else None
 
         return self._newest("overview", look)
 
@@ -148,7 +148,7 @@ class Watch:
             for info in infos:
                 company = [other for other in chosen if other != info and other.local][: seats - 1]
                 asked = [*company, info] if company and info.local else []
-                found.append(probe.together(asked, here, context=self._context) if asked else None)
+                found.append(probe.together(asked, here, context=self.context) if asked else None)
             return found
 
         return self._newest("beside", judge)
@@ -202,7 +202,7 @@ class Watch:
             from arena.hardware.fit import advice  # noqa: PLC0415 - and the catalogue, which nobody else asks for
             from arena.hardware.fit.catalogue import catalogue  # noqa: PLC0415
 
-            probe, tokens = self._taught(), context or max(advice.USUAL_CONTEXT, self._context)
+            probe, tokens = self._taught(), context or max(advice.USUAL_CONTEXT, self.context)
             here = machine or probe.read()
             wanted = use or advice.usual_use(here)
             bench = advice.bench(here, wanted)
@@ -228,7 +228,7 @@ class Watch:
 
     def _whole(self, terms: Terms) -> _Whole:
         """The terms with what they leave out."""
-        context = terms.get("context") or self._context
+        context = terms.get("context") or self.context
         return {"context": context, "kv_type": terms.get("kv_type", "f16"), "slots": terms.get("slots", 1)}
 
     def _newest(self, question: str, answer: Callable[[], _T]) -> Future[_T]:

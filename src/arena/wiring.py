@@ -21,7 +21,7 @@ from arena.core.errors import ArenaError
 from arena.core.gguf_shelf import HeaderShelf
 from arena.core.loads import EMBEDDED, Load, LoadFacts
 from arena.core.machine import Fits
-from arena.core.models import Contestant, ModelInfo, distinct_names
+from arena.core.models import Contestant, ModelInfo, Sampling, distinct_names
 from arena.core.ports import Backend, RoundRecord
 from arena.core.prompts import Pack, Prompt
 from arena.core.ratings import Board
@@ -32,6 +32,7 @@ from arena.desk import Desk
 from arena.engine.room import Room
 from arena.exchange import Exchange
 from arena.lineup import Lineup
+from arena.past import Past
 from arena.remembered import keep
 from arena.scoring import Scores
 from arena.series import Series
@@ -71,6 +72,7 @@ class Arena:
         self._desk = Desk(settings.db)
         self.scores = Scores(self._desk, settings.sampling)
         self.exchange = Exchange(self._desk)
+        self.past = Past(self._desk, rng or random.SystemRandom())
         headers = HeaderShelf(settings.cache_folder / "headers" if settings.cache_folder else None)
         self.watch = Watch(settings.sampling.context, probe, headers, self._past_loads)
         self.lineup = Lineup(
@@ -89,6 +91,16 @@ class Arena:
 
     # Prompts
 
+    @property
+    def sampling(self) -> Sampling:
+        """How the rounds to come are sampled."""
+        return self.table.sampling
+
+    def sample_by(self, sampling: Sampling) -> None:
+        """Sample the rounds to come in this way. Other samplers make other contestants of the models."""
+        self.table.sampling = self.lineup.sampling = self.scores.sampling = sampling
+        self.watch.context = sampling.context
+
     def prompts(self) -> PackShelf:
         """The prompt packs, shipped and the user's own."""
         from arena.packs import shelf  # noqa: PLC0415 - tomllib and a dozen files, only when asked for
@@ -99,7 +111,8 @@ class Arena:
         """Prompts that suit these models: for the demo models, what they can try."""
         only_demo = all(info.ref.endpoint == "demo" for info in infos)
         shelf = self.prompts()
-        return [prompt for pack in shelf.packs if (pack.name == "demo") == only_demo for prompt in pack.prompts]
+        suited = [prompt for pack in shelf.packs if (pack.name == "demo") == only_demo for prompt in pack.prompts]
+        return [prompt for prompt in suited if not prompt.variables]
 
     def pack(self, name: str) -> Pack:
         """One prompt pack. Raises ArenaError with a hint."""
@@ -273,14 +286,15 @@ class Arena:
         """What is wrong with the database, in SQLite's words; '' where it is whole. Reads all of it."""
         return self._desk.do(lambda ledger: ledger.damage())
 
-    def back_up(self, target: Path | None = None) -> Path:
+    def back_up(self, target: Path | None = None, tell: Callable[[int, int], None] | None = None) -> Path:
         """Copy the database as it stands, to a name that is free; others may write to it. Raises ArenaError.
 
         `target` None: beside it, with the day in the name. It is neither opened nor brought up to date for it.
+        `tell` hears now and then how many bytes are written, and of how many at most.
         """
         from arena.store.backup import back_up_database  # noqa: PLC0415
 
-        return back_up_database(self.settings.db, target)
+        return back_up_database(self.settings.db, target, tell)
 
     def repair(self) -> Repaired | None:
         """Save what is readable of a damaged database; None: it is whole. Before anything else is done with it.

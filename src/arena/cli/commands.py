@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -98,6 +99,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
         from arena.cli.models import contestants  # noqa: PLC0415
 
         contestants(arena, models)  # a name that is off is said here, not inside the screen
+    gc.disable()  # nothing of what is imported now is ever thrown away; the app turns it on again
     from arena.tui.start import show  # noqa: PLC0415 - Textual, after the environment is set
 
     if code := show(arena, models, judge=judge):
@@ -108,6 +110,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="A contestant; give two or more.")
 @click.option("--pack", metavar="NAME", help="Take the prompts from this pack.")
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Take the prompt from this file.")
+@click.option("--set", "set_", multiple=True, metavar="NAME=VALUE", help="With --pack: fills in {{NAME}}.")
 @click.option("--rounds", type=click.IntRange(1), help="How many rounds; default: one, or one a prompt of the pack.")
 @click.option("--again", is_flag=True, help="Also put prompts of the pack to models that had them already.")
 @click.option("--schedule", type=click.Choice(["auto", "turn", "together"]), help="One after another, or side by side.")
@@ -278,12 +281,16 @@ def pull(model: str, db: Path | None, config: Path | None) -> None:
 
 
 @main_group.command()
+@click.argument("name", required=False)
 @places
-def prompts(db: Path | None, config: Path | None) -> None:
-    """The prompt packs."""
+def prompts(name: str | None, db: Path | None, config: Path | None) -> None:
+    """The prompt packs, or with NAME all prompts of one."""
     from arena.cli import reports  # noqa: PLC0415
 
     with opened(db, config) as arena:
+        if name is not None:
+            click.echo(reports.pack_text(arena.pack(name)))
+            return
         shelf = arena.prompts()
     click.echo(reports.packs_text(shelf))
     for fault in shelf.faults:

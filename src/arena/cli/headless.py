@@ -13,9 +13,9 @@ from arena.cli.rounds import as_json, as_text
 from arena.core.errors import ArenaError, UsageError
 from arena.core.models import ModelInfo
 from arena.core.ports import RoundRecord
-from arena.core.prompts import Prompt
+from arena.core.prompts import Pack, Prompt
 from arena.core.rounds import LABELS, Pace, Played, RoundState, Schedule, SealedRound
-from arena.core.text import storable
+from arena.core.text import clean_line, storable
 from arena.core.votes import Strength, Verdict
 from arena.series import Order
 from arena.wiring import Arena
@@ -28,6 +28,8 @@ class RunOptions:
     """The options of `arena run` that say what is played."""
 
     pack: str | None = None
+    set_: tuple[str, ...] = ()
+    """NAME=VALUE of the variables of the pack."""
     file: Path | None = None
     rounds: int | None = None
     schedule: str | None = None
@@ -134,8 +136,10 @@ def _prompts(arena: Arena, prompt: str | None, options: RunOptions) -> list[Prom
     given = [name for name, value in (("PROMPT", prompt), ("--pack", options.pack), ("--file", options.file)) if value]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other.", "Give one of them.")
+    if options.set_ and not options.pack:
+        raise UsageError("--set fills in the variables of a pack.", "Name one: --pack NAME.")
     if options.pack:
-        return list(arena.pack(options.pack).prompts)
+        return _filled(arena.pack(options.pack), options.set_)
     if options.file:
         return [Prompt(_read(options.file))]
     if prompt == "-":
@@ -160,3 +164,18 @@ def _contestants(arena: Arena, models: Sequence[str]) -> list[ModelInfo]:
     if models:
         return contestants(arena, models)
     return arena.lineup.opening(()).result()
+
+
+def _filled(pack: Pack, told: Sequence[str]) -> list[Prompt]:
+    """The prompts of a pack with their variables filled in. Raises UsageError unless these are all and no others."""
+    pairs = [pair.partition("=") for pair in told]
+    values = {name.strip(): value for name, _, value in pairs}
+    wanted = dict.fromkeys(name for prompt in pack.prompts for name in prompt.variables)
+    unknown = [name for name, equals, _ in pairs if not equals or name.strip() not in wanted]
+    if unknown:
+        known = f"It has: {', '.join(wanted)}." if wanted else "It has none."
+        raise UsageError(f"The pack {pack.name} has no variable '{clean_line(unknown[0], 80)}'.", known)
+    if missing := [name for name in wanted if name not in values]:
+        hint = " ".join(f"--set {name}=VALUE" for name in missing)
+        raise UsageError(f"The pack {pack.name} has variables: {', '.join(missing)}.", f"Fill them in: {hint}")
+    return [prompt.filled(values) for prompt in pack.prompts]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from arena.core.text import clean_line
+from arena.core.text import clean, clean_line
 
 if TYPE_CHECKING:
+    from arena.core.prompts import Pack
     from arena.packs import PackShelf
     from arena.store.ledger import HistoryLine
 
@@ -47,6 +48,18 @@ def history_line(line: HistoryLine) -> str:
     verdict = str(line.verdict or "-")
     prompt = clean_line(line.prompt.text, 60)
     return f"{line.id}  {when}  {line.state.value:<10} {verdict:<8} {prompt}  [{names}]"
+
+
+def pack_text(pack: Pack) -> str:
+    """All that `arena prompts NAME` says of a pack: every prompt with its name, and its text indented."""
+    lines = [f"{clean_line(pack.name)}  {clean_line(pack.title)}", *filter(None, [clean_line(pack.description, 400)])]
+    for prompt in pack.prompts:
+        tags = f"  [{', '.join(map(clean_line, prompt.tags))}]" if prompt.tags else ""
+        lines += ["", f"{clean_line(prompt.slug)}  {clean_line(prompt.title)}{tags}"]
+        if prompt.system:
+            lines += [f"    (system) {clean_line(prompt.system, 2000)}"]
+        lines += [f"    {line}".rstrip() for line in clean(prompt.text).split("\n")]
+    return "\n".join(lines)
 
 
 def packs_text(shelf: PackShelf) -> str:

@@ -26,12 +26,15 @@ def as_json(found: RoundRecord | SealedRound, measured: Sequence[Answer] = ()) -
     return {
         "round": found.round.id,
         "prompt": found.round.prompt.text,
+        "system": found.round.prompt.system,
+        "sampling": asdict(found.round.sampling),
         "state": found.state.value,
         "verdict": str(found.vote.verdict) if found.vote else None,
         "flags": list(found.flags),
         "note": found.vote.note if found.vote else "",
         "clearly": found.vote is not None and found.vote.strength is Strength.CLEARLY,
         "second": str(found.second) if found.second else None,
+        "again": [{"verdict": str(vote.verdict), "cast_at": vote.cast_at} for vote in found.again],
         "answers": [
             _answer(answer, with_metrics=True) | _contestant(contestants[answer.seat]) for answer in found.answers
         ],
@@ -88,6 +91,7 @@ def as_text(found: RoundRecord | SealedRound) -> str:
         lines += [f"Verdict: {found.vote.verdict}{clearly}", *filter(None, [clean(found.vote.note)]), ""]
     if found.second is not None:
         lines += [f"Knowing names and speeds: {found.second}", ""]
+    lines += [f"Again, {vote.cast_at[:10]}, not rated: {vote.verdict}" for vote in found.again]
     answers = {answer.seat: answer for answer in found.answers}
     for seat, name in zip(found.round.seats, found.round.names, strict=True):
         lines.append(f"{seat.label}  {clean_line(name)}")

@@ -116,3 +116,5 @@ class RoundRecord:
     """The turns before this one, the first one first."""
     second: Verdict | None = None
     """Which one the voter would use, knowing names and speeds; never rated beside the blind votes."""
+    again: tuple[Vote, ...] = ()
+    """What the voter said of the same answers later, oldest first: never rated, the vote stands."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+_VARIABLE = re.compile(r"\{\{[ \t]*([^\W\d]\w{0,63})[ \t]*\}\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,19 @@ class Prompt:
         if self.language:
             return self.language
         return "ko" if any("\uac00" <= char <= "\ud7a3" for char in self.text) else "en"
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of its `{{name}}` in their order. They mean something in a pack, and nothing in what was typed."""
+        return tuple(dict.fromkeys(_VARIABLE.findall(f"{self.text}\n{self.system}")))
+
+    def filled(self, values: Mapping[str, str]) -> Prompt:
+        """The prompt with these in the place of its variables. What is filled in is never read as a variable."""
+
+        def fill(text: str) -> str:
+            return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
+
+        return replace(self, text=fill(self.text), system=fill(self.system))
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,13 @@ def pair_hint(pair: PairStanding, names: Mapping[str, str], say: Say = str) -> s
     if pair.lead is Lead.EVEN:
         told = say("Between {a} and {b} there is no practical difference ({sure} sure).")
     elif pair.votes_needed is None:
-        told = say("{a} is better than {b} with {chance}: {lead}.")
+        told = say("It is {chance} likely that {a} is better than {b}: {lead}.")
     elif pair.votes_needed < _MANY:
-        told = say("{a} is better than {b} with {chance}; about {votes} more votes of this pair would settle it.")
+        told = say(
+            "It is {chance} likely that {a} is better than {b}; about {votes} more votes of this pair would settle it."
+        )
     else:
-        told = say("{a} is better than {b} with {chance}; hundreds more votes of this pair would settle it.")
+        told = say("It is {chance} likely that {a} is better than {b}; hundreds of votes more would settle it.")
     return told.format(
         a=names[pair.a],
         b=names[pair.b],

@@ -74,10 +74,11 @@ WHERE (rounds.state IN ('voted', 'unblinded') OR rounds.revealed_at IS NOT NULL)
 """
 _DEALT = """
 SELECT seats.round, seats.contestant FROM seats JOIN rounds ON rounds.id = seats.round
-WHERE rounds.state <> 'void' AND rounds.id <> :besides
-    AND (:prompt = '' AND rounds.state <> 'continued' OR rounds.prompt = :prompt AND rounds.continues IS NULL)
-ORDER BY seats.round, seats.seat
+WHERE rounds.state <> 'void' AND {} ORDER BY seats.round, seats.seat
 """
+_EVER = _DEALT.format("rounds.state <> 'continued'")
+# A query of its own: with an OR beside it no index on the prompt is used, and every round would read all the others.
+_THAT_PROMPT = _DEALT.format("rounds.prompt = :prompt AND rounds.id <> :besides AND rounds.continues IS NULL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class LedgerCounts(LedgerImports):
 
     def _dealt(self, prompt: str = "", besides: str = "") -> dict[str, tuple[str, ...]]:
         """Round id -> contestants in seat order, each by its own fingerprint."""
-        found = self._connection.rows(_DEALT, prompt=prompt, besides=besides)
+        found = self._connection.rows(_THAT_PROMPT if prompt else _EVER, prompt=prompt, besides=besides)
         by_round = groupby(found, key=lambda row: row["round"])
         return {key: tuple(row["contestant"] for row in group) for key, group in by_round}
 

@@ -38,7 +38,7 @@ SELECT queues.id, queues.title, queues.created_at, queues.ended_at IS NOT NULL A
     sum(rounds.state = 'ready') AS ready,
     sum(rounds.state = 'void') AS void
 FROM queues JOIN rounds ON rounds.queue = queues.id
-GROUP BY queues.id ORDER BY queues.id
+{} GROUP BY queues.id ORDER BY queues.id
 """
 
 
@@ -101,14 +101,17 @@ class LedgerDealing(LedgerLoads):
 
     def queue(self, queue: int) -> QueueState:
         """How far a queue is. Raises ArenaError when there is none of that number."""
-        for state in self.queues():
-            if state.id == queue:
-                return state
-        raise ArenaError(f"There is no queue {queue}.", "`arena run --queues` lists them.")
+        found = self._states("WHERE queues.id = :queue", queue=queue)
+        if not found:
+            raise ArenaError(f"There is no queue {queue}.", "`arena run --queues` lists them.")
+        return found[0]
 
     def queues(self) -> list[QueueState]:
         """All queues, the oldest first."""
-        found = self._connection.rows(_QUEUES)
+        return self._states()
+
+    def _states(self, which: str = "", **values: int) -> list[QueueState]:
+        found = self._connection.rows(_QUEUES.format(which), **values)
         return [QueueState(**dict(row) | {"ended": bool(row["ended"])}) for row in found]
 
     def take_planned(self, queue: int) -> Round | None:

@@ -21,9 +21,9 @@ from typing import Self
 from arena.core.errors import ArenaError, SealedError
 from arena.core.rounds import Answer, Outcome, RoundState
 from arena.core.text import storable
-from arena.core.votes import Kind, Verdict, Vote
+from arena.core.votes import Verdict, Vote
 from arena.store import rows
-from arena.store.dealing import LedgerDealing
+from arena.store.afterwards import LedgerAfterwards, check_verdict
 from arena.store.owner import owner
 from arena.store.reading import IN_WORK, SEALED, HistoryLine
 
@@ -40,7 +40,7 @@ WITH RECURSIVE turns(id) AS (
 """
 
 
-class SqliteLedger(LedgerDealing):
+class SqliteLedger(LedgerAfterwards):
     """Rounds and votes in one SQLite file. Close it, or use it as a context manager."""
 
     @property
@@ -135,7 +135,7 @@ class SqliteLedger(LedgerDealing):
                 )
             if state is RoundState.CONTINUED:
                 raise ArenaError(f"Round {vote.round_id} goes on in a further turn.", "Vote on that one.")
-            _check(vote.round_id, vote.verdict, self._judgeable(vote.round_id))
+            check_verdict(vote.round_id, vote.verdict, self._judgeable(vote.round_id))
             open_already = state is RoundState.UNBLINDED
             stored = rows.vote_row(vote, blind=vote.blind and bool(row["blind"]) and not open_already)
             db.execute(
@@ -217,7 +217,7 @@ class SqliteLedger(LedgerDealing):
             row = self._exactly(round_id)
             if row["revealed_at"] is None and row["state"] != RoundState.UNBLINDED:
                 raise SealedError(f"The names of round {round_id} are not out.", "The second vote comes after them.")
-            _check(round_id, verdict, self._judgeable(round_id))
+            check_verdict(round_id, verdict, self._judgeable(round_id))
             db.execute(
                 "UPDATE choices SET retracted_at = ? WHERE round = ? AND voter = ? AND retracted_at IS NULL",
                 [rows.now(), round_id, storable(voter)],
@@ -306,14 +306,3 @@ def _set_state(db: sqlite3.Connection, round_id: str, state: RoundState, flags: 
         back = "SELECT continues FROM rounds WHERE id = ?"
         ready = "UPDATE rounds SET state = 'ready'"
         db.execute(f"{ready} WHERE id = ({back}) AND state = 'continued' AND revealed_at IS NULL", [round_id])
-
-
-def _check(round_id: str, verdict: Verdict, seats: set[int]) -> None:
-    """Raise ArenaError unless the verdict can be one on a round in which these seats answered."""
-    named = [seat for group in verdict.ranking for seat in group]
-    wanted = verdict.kind is Kind.RANKING
-    if wanted != bool(named) or len(set(named)) < len(named) or not set(named) <= seats:
-        raise ArenaError(
-            f"'{verdict}' is no verdict for round {round_id} with {len(seats)} answers.",
-            "Say a letter, tie, bad, skip, or a ranking such as b>a.",
-        )

@@ -67,6 +67,12 @@ def m007_exchange(db: Database) -> None:
     db.executescript(schema.EXCHANGE)
 
 
+@ARENA()
+def m008_revotes(db: Database) -> None:
+    """Rounds judged again."""
+    db.executescript(schema.REVOTES)
+
+
 def apply(conn: sqlite3.Connection, steps: int = len(schema.STEPS)) -> None:
     """Run those of the first `steps` steps that are missing, in the open transaction, which must hold the write lock.
 

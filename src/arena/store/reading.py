@@ -14,6 +14,7 @@ from pathlib import Path
 
 from arena.core.errors import ArenaError, SealedError
 from arena.core.naming import NamingWords, mask
+from arena.core.past import Ending
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Answer, Exchange, Pace, RoundState, RoundView, SealedRound, seat_names
@@ -36,7 +37,20 @@ LEFT JOIN votes ON votes.id = (
     SELECT max(id) FROM votes WHERE votes.round = rounds.id AND votes.retracted_at IS NULL)
 WHERE (:state = '' AND rounds.state <> 'continued' OR rounds.state = :state)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
+    AND (:model = '' OR EXISTS (
+        SELECT 1 FROM seats_revealed AS seen
+        WHERE seen.round = rounds.id AND (seen.fingerprint = :model OR seen.model = :model)))
 """
+_ENDED = {
+    Ending.WAITING: "rounds.state = 'ready'",
+    Ending.DECIDED: "votes.kind = 'ranking' AND json_array_length(votes.ranking, '$[0]') = 1",
+    Ending.TIE: "votes.kind = 'ranking' AND json_array_length(votes.ranking, '$[0]') > 1",
+    Ending.BAD: "votes.kind = 'bad'",
+    Ending.SKIPPED: "votes.kind = 'skip'",
+    Ending.PEEKED: "rounds.state = 'unblinded'",
+    Ending.VOID: "rounds.state = 'void'",
+    Ending.NOTED: "votes.note <> ''",
+}
 # An answer that names its model must not be found by it before the vote: sealed rounds are found by their prompt alone.
 # What was said in an earlier turn finds the last one, which stands for the conversation.
 _SEARCH = """
@@ -48,6 +62,9 @@ _SEARCH = """
             SELECT answers.round FROM answers JOIN rounds ON rounds.id = answers.round
             WHERE (rounds.state IN ('voted', 'unblinded') OR rounds.revealed_at IS NOT NULL)
                 AND answers.id IN (SELECT rowid FROM answers_fts WHERE answers_fts MATCH :words)
+            UNION
+            SELECT votes.round FROM votes
+            WHERE votes.retracted_at IS NULL AND instr(lower(votes.note), lower(:phrase)) > 0
             UNION
             SELECT rounds.id FROM rounds JOIN matched ON rounds.continues = matched.id)
         SELECT id FROM matched)
@@ -118,6 +135,7 @@ class LedgerReader:
                 flags=rows.names(row["flags"]),
                 earlier=self._earlier(row),
                 second=rows.verdict_of(second[0]) if second else None,
+                again=tuple(rows.revote_of(each) for each in self._again(key)),
             )
 
     def revealed(self, round_id: str) -> RoundRecord:
@@ -184,24 +202,33 @@ class LedgerReader:
         ]
 
     def history(
-        self, limit: int = 50, search: str = "", *, offset: int = 0, tag: str = "", state: RoundState | None = None
+        self,
+        limit: int = 50,
+        search: str = "",
+        *,
+        offset: int = 0,
+        tag: str = "",
+        state: RoundState | None = None,
+        model: str = "",
+        ending: Ending | None = None,
     ) -> list[HistoryLine]:
         """Rounds, newest first.
 
-        `search` narrows to rounds with all these words, as beginnings of words, in the prompt or in one answer; `tag`
-        and `state` to that tag and state.
+        `search`, `tag`, `model` and `ending` narrow them as `Wanted` has it; `state` to those in that state.
         """
         words = _words(search)
         if search.strip() and not words:
             return []
         with self._connection.reading():
             found = self._connection.rows(
-                _HISTORY + (_SEARCH if words else "") + _NEWEST_FIRST,
+                _HISTORY + (_SEARCH if words else "") + (f" AND {_ENDED[ending]}" if ending else "") + _NEWEST_FIRST,
                 limit=max(0, limit),
                 offset=max(0, offset),
                 tag=storable(tag),
                 state=state or "",
+                model=storable(model),
                 words=words,
+                phrase=storable(search.strip()),
             )
             return [self._line(row) for row in found]
 
@@ -245,6 +272,9 @@ class LedgerReader:
             (row,) = self._connection.rows("SELECT * FROM rounds WHERE id = :id", id=row["continues"])
             turns.append(Exchange(self._prompt(row).text, self._answers(row["id"])))
         return tuple(reversed(turns))
+
+    def _again(self, round_id: str) -> list[sqlite3.Row]:
+        return self._connection.rows("SELECT * FROM revotes WHERE round = :round ORDER BY id", round=round_id)
 
     def _answers(self, round_id: str) -> tuple[Answer, ...]:
         found = self._connection.rows("SELECT * FROM answers WHERE round = :round ORDER BY seat", round=round_id)

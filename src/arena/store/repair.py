@@ -30,7 +30,7 @@ DAMAGED = "damaged"
 """The flag of a round that lost an answer or a seat: it is void."""
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 """The bytes of the file on which every open connection of SQLite holds a lock, in write-ahead mode all the time."""
-_OF_A_ROUND = ("choices", "votes", "answers", "seats")
+_OF_A_ROUND = ("revotes", "choices", "votes", "answers", "seats")
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,17 @@ def choice_row(round_id: str, verdict: Verdict, voter: str) -> dict[str, Any]:
     }
 
 
+def revote_row(vote: Vote, dealt: Iterable[int]) -> dict[str, Any]:
+    """The row of a later verdict; `dealt`: the seats in the order in which they were shown."""
+    told = choice_row(vote.round_id, vote.verdict, vote.voter)
+    return told | {"dealt": dumps(list(dealt)), "strength": vote.strength, "decided_ms": _measure(vote.decided_ms)}
+
+
+def revote_of(row: Row) -> Vote:
+    """The verdict of such a row."""
+    return vote_of(dict(row) | {"blind": 0, "note": ""})
+
+
 def verdict_of(row: Row) -> Verdict:
     """The verdict of a row that has `kind` and `ranking`."""
     return Verdict(Kind(row["kind"]), tuple(tuple(group) for group in json.loads(row["ranking"])))

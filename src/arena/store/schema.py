@@ -11,7 +11,16 @@ from __future__ import annotations
 
 SET = "arena"
 """The name of this schema among the migrations of a file."""
-STEPS = ("m001_tables", "m002_search", "m003_views", "m004_contestants", "m005_loads", "m006_sessions", "m007_exchange")
+STEPS = (
+    "m001_tables",
+    "m002_search",
+    "m003_views",
+    "m004_contestants",
+    "m005_loads",
+    "m006_sessions",
+    "m007_exchange",
+    "m008_revotes",
+)
 """Every step, in order. Their number is the file's `user_version`."""
 APPLICATION_ID = 0x6172656E
 """`aren`, in the header of the file: `file arena.db` can tell what it is."""
@@ -364,4 +373,22 @@ CREATE TABLE import_tallies (
     both_bad INTEGER NOT NULL,
     PRIMARY KEY (import, a, b, tags, language)
 ) STRICT, WITHOUT ROWID;
+"""
+
+# Judged again later, with the answers laid out anew (`dealt`: the seats in the order in which they were shown). The
+# names had been seen by then: such a verdict stands beside the vote, which is kept and is the one that rates.
+REVOTES = """
+CREATE TABLE revotes (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    round TEXT NOT NULL REFERENCES rounds(id),
+    verdict TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ranking TEXT NOT NULL,
+    dealt TEXT NOT NULL,
+    strength INTEGER,
+    decided_ms INTEGER,
+    voter TEXT NOT NULL,
+    cast_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX revotes_round ON revotes(round);
 """

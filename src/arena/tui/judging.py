@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from asyncio import wrap_future
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from arena.core.rounds import SealedRound
+from arena.core.errors import ArenaError
+from arena.core.rounds import RoundState, SealedRound
 from arena.series import Step
 from arena.tui.language import _, plural
 from arena.wiring import Arena
@@ -47,10 +49,16 @@ class Judging:
         self._rng.shuffle(self._waiting)
 
     async def take(self) -> SealedRound | None:
-        """The next round to judge; None: there is none now."""
+        """The next round to judge; None: there is none now. What was judged or deleted meanwhile is passed over."""
         if not self._waiting:
             await self.look()
-        return self._waiting.pop() if self._waiting else None
+        while self._waiting:
+            key = self._waiting.pop().view.id
+            with suppress(ArenaError):
+                found = await wrap_future(self._arena.look(key))
+                if isinstance(found, SealedRound) and found.state is RoundState.READY:
+                    return found
+        return None
 
     async def left_over(self) -> str:
         """A sentence about what the last time left to be judged or played; '' when that is nothing."""

@@ -44,7 +44,7 @@ class Dialog(TranslatedKeys[T], ModalScreen[T]):
     """A screen in front of another one, closed with a result."""
 
 
-class ArenaScreen(TranslatedKeys[None]):
+class ArenaScreen(TranslatedKeys[object]):
     """A screen on an arena. Only screens see it; widgets get nouns."""
 
     AUTO_FOCUS = ""

@@ -5,25 +5,26 @@ from __future__ import annotations
 from asyncio import wrap_future
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.core.bias import BiasReport
 from arena.core.machine import FitVerdict
 from arena.core.models import ModelInfo
 from arena.core.periods import begin_of
 from arena.core.ratings import Board
+from arena.tui.choices import after
 from arena.tui.screens.base import ArenaScreen
 from arena.tui.widgets.board_table import Sort
 from arena.tui.widgets.board_view import BoardView, Shown, View, board_head
 from arena.tui.widgets.hardware_panel import HardwarePanel
+from arena.tui.widgets.key_bar import KeyBar
 from arena.wiring import Arena
 
-T = TypeVar("T")
 READ_S = 2.0
 HARDWARE_FROM = 190
 """Columns from which on the hardware stands beside the board."""
@@ -74,7 +75,7 @@ class BoardScreen(ArenaScreen):
                 yield BoardView(id="full-board")
             with VerticalScroll(id="hardware-scroll"):
                 yield HardwarePanel(id="full-hardware")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Keep the hardware live."""
@@ -91,7 +92,7 @@ class BoardScreen(ArenaScreen):
 
     def action_view(self, number: int = 0) -> None:
         """Show that view, or the next one."""
-        view = list(View)[number - 1] if number else _after(list(View), self.shown.view)
+        view = list(View)[number - 1] if number else after(list(View), self.shown.view)
         self.shown = replace(self.shown, view=view)
         self.query_one("#board-scroll").scroll_home(animate=False)
         self._draw()
@@ -99,7 +100,7 @@ class BoardScreen(ArenaScreen):
 
     def action_sort(self) -> None:
         """Sort the standings by the next column."""
-        self.shown = replace(self.shown, view=View.STANDINGS, sort=_after(list(Sort), self.shown.sort))
+        self.shown = replace(self.shown, view=View.STANDINGS, sort=after(list(Sort), self.shown.sort))
         self._draw()
 
     def action_archived(self) -> None:
@@ -125,7 +126,7 @@ class BoardScreen(ArenaScreen):
         self.background(self._load_board(), "board")
 
     def _narrow(self, what: str, choices: Sequence[str]) -> None:
-        chosen = _after(choices, self.shown.filters[what])
+        chosen = after(choices, self.shown.filters[what])
         self.shown = replace(self.shown, filters=self.shown.filters | {what: chosen})
         self.background(self._load_board(), "board")
 
@@ -170,8 +171,3 @@ class BoardScreen(ArenaScreen):
             return
         panel.unseal()
         panel.show(*await wrap_future(self.arena.watch.overview(self._infos or [])))
-
-
-def _after(choices: Sequence[T], chosen: T) -> T:
-    """The next one, round and round; the first where the chosen one is not among them any more."""
-    return choices[(choices.index(chosen) + 1) % len(choices)] if chosen in choices else choices[0]

@@ -10,13 +10,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.text import clean_line
 from arena.tui.copying import Copyable
 from arena.tui.language import _, plural
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 _DIGITS = "123456789"
 
@@ -51,7 +52,7 @@ class CopyScreen(Dialog[Copyable | None]):
                 id="copies",
                 markup=False,
             )
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_key(self, event: Key) -> None:
         """Take what has this key."""

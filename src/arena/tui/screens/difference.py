@@ -13,11 +13,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.tui.differences import Comparison, Words, compare
 from arena.tui.language import _, plural
 from arena.tui.screens.base import TranslatedKeys
+from arena.tui.widgets.key_bar import KeyBar
 
 COLUMNS_FROM = 100
 """Columns of the terminal from which the answers stand beside each other."""
@@ -50,7 +51,7 @@ class DifferenceScreen(TranslatedKeys[None]):
         yield Static(markup=False, id="difference-head")
         with VerticalScroll(id="difference"):
             yield Static(markup=False, id="difference-rows")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Compare the first two."""

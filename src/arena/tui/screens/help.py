@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.tui.language import N_, _
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 _SECTIONS = (
     (
@@ -22,7 +23,9 @@ _SECTIONS = (
             ("Tab", N_("an example prompt, in the empty box")),
             ("p", N_("prompt packs: take one prompt, or have a pack played while you judge")),
             ("e", N_("the pace: even, live, or whole")),
+            ("S", N_("system message and samplers of the rounds to come")),
             ("Ctrl+J", N_("a new line in the prompt")),
+            ("Ctrl+G", N_("the prompt in your own editor")),
             ("Esc", N_("leave the box: the single keys below work then; i goes back")),
             ("space", N_("show complete answers at once")),
             ("1 2 3  z", N_("go to an answer; one answer over the whole width")),
@@ -42,6 +45,7 @@ _SECTIONS = (
             ("u", N_("take the vote back, until the names come out")),
             ("P", N_("peek: reveal without a vote. The round is never rated")),
             ("d", N_("after the reveal: what they thought before they answered")),
+            ("M", N_("after the reveal: the same prompt, with other models")),
             ("a b c t  o", N_("after the reveal: which would you use, knowing this? A note on the vote")),
         ),
     ),
@@ -51,6 +55,15 @@ _SECTIONS = (
             ("1-5  v", N_("standings, pairs, score against cost, your habits, hardware")),
             ("s  a", N_("sort by the next column; hide who can't be reached")),
             ("t  p  g  0", N_("only votes on a tag, of a period, in a language; all again")),
+        ),
+    ),
+    (
+        N_("The history"),
+        (
+            ("t  m  s  0", N_("only a tag, a model, a verdict; all again")),
+            ("i  r", N_("take the prompt back into the box; put it to other models")),
+            ("V", N_("the same answers again, without names: kept beside your vote, never rated")),
+            ("o  X", N_("the note on your vote; delete the round, after a question")),
         ),
     ),
     (
@@ -84,7 +97,7 @@ class HelpScreen(Dialog[None]):
         """The page."""
         with VerticalScroll(id="help", classes="dialog"):
             yield Static(_page(self._now), markup=False)
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
 
 def _described(now: Iterable[ActiveBinding], shown: Callable[[Binding], str]) -> list[tuple[str, str]]:

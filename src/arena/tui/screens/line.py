@@ -8,10 +8,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from arena.tui.language import _
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 
 class LineScreen(Dialog[str | None]):
@@ -29,8 +30,8 @@ class LineScreen(Dialog[str | None]):
         """Title and line."""
         with Vertical(classes="dialog"):
             yield Static(Content.styled(self._title, "bold"), markup=False)
-            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), id="line")
-        yield Footer(show_command_palette=False)
+            yield Input(self._text, placeholder=_("Enter keeps it, Esc leaves"), select_on_focus=False, id="line")
+        yield KeyBar()
 
     def on_input_submitted(self, message: Input.Submitted) -> None:
         """Take the line."""

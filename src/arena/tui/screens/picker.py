@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from asyncio import wrap_future
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.endpoints import down
@@ -20,11 +19,13 @@ from arena.core.models import ModelInfo
 from arena.core.text import clean_line, clean_name
 from arena.core.variants import Variant
 from arena.tui.cells import left
+from arena.tui.choice import Choice
 from arena.tui.language import N_, _
 from arena.tui.screens.base import Dialog
 from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.variant import VariantScreen
 from arena.tui.widgets.hardware_panel import STATES
+from arena.tui.widgets.key_bar import KeyBar
 from arena.wiring import Arena
 
 _WIDE = 80
@@ -39,14 +40,6 @@ _TOGETHER = {
 _MORE = N_(
     "More: p fetches one, a .gguf path with `arena -m FILE.gguf`, gguf_folders and [endpoints.NAME] in the config."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Who was chosen, and how many of them sit in a round."""
-
-    infos: tuple[ModelInfo, ...]
-    seats: int
 
 
 class PickerScreen(Dialog[Choice | None]):
@@ -82,7 +75,7 @@ class PickerScreen(Dialog[Choice | None]):
             yield Static(markup=False, id="picker-title")
             yield OptionList(id="models", markup=False)
             yield Static(markup=False, id="picker-hint")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look for models."""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from arena.core.models import ModelInfo
@@ -20,6 +20,7 @@ from arena.core.text import clean_line
 from arena.series import Order
 from arena.tui.language import _, plural
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class PromptsScreen(Dialog[Taken | None]):
             yield Input(placeholder=_("/ searches"), id="prompt-search")
             yield OptionList(id="packs", markup=False)
             yield Static(markup=False, id="prompt-preview")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """List them all."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from asyncio import Event, wrap_future
+from asyncio import wrap_future
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from arena.core.errors import ArenaError
 from arena.core.machine import Fits
@@ -17,14 +18,14 @@ from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace
 from arena.core.text import span
+from arena.tui.choice import Choice
 from arena.tui.judging import Judging
 from arena.tui.language import N_, _, plural
 from arena.tui.phases import BLIND, Phase
-from arena.tui.screens.picker import Choice, PickerScreen
-from arena.tui.screens.prompts import PromptsScreen, Taken
-from arena.tui.screens.table import TableScreen
+from arena.tui.screens.asking import AskingScreen
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
+from arena.tui.widgets.key_bar import KeyBar
 from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.widgets.phase_bar import PhaseBar
 from arena.tui.widgets.progress_line import ProgressLine
@@ -32,6 +33,9 @@ from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
 from arena.tui.widgets.welcome import Welcome
 from arena.wiring import Arena
+
+if TYPE_CHECKING:
+    from arena.tui.screens.prompts import Taken
 
 FRAME_S = 0.1
 PANEL_S = 2.0
@@ -44,17 +48,16 @@ _PACE_NOTES = {
 }
 
 
-class RoundScreen(TableScreen):
+class RoundScreen(AskingScreen):
     """The screen that is there from the first start to the last vote."""
 
-    def __init__(self, arena: Arena) -> None:
-        """A screen without contestants; `begin` looks for them."""
+    def __init__(self, arena: Arena, names: Sequence[str] = (), *, judge: bool = False) -> None:
+        """A screen without contestants; it looks for those of these names itself. `judge`: begin with what waits."""
         super().__init__(arena)
-        self._choice = Choice((), arena.settings.seats)
         self._is_private = False
         """Whether the next round is not to be stored."""
+        self._names, self._judge = names, judge
         self._pace = arena.settings.pace
-        self._found = Event()
         self._examples: list[Prompt] = []
         self._example = -1
         self._board: Board | None = None
@@ -72,21 +75,27 @@ class RoundScreen(TableScreen):
                 yield PaneRow()
                 yield ProgressLine()
                 yield VoteBar()
+                yield Static(id="asked", markup=False)
                 yield PromptBox()
             with Vertical(id="side"):
                 yield BoardPanel(id="side-board")
                 yield HardwarePanel(id="side-hardware")
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Start the timers and fill the side."""
         self.set_interval(FRAME_S, self._frame)
         self.set_interval(PANEL_S, self._watch_hardware)
         self.enter(Phase.ASKING)
+        self.call_after_refresh(self._open_up)
+
+    def _open_up(self) -> None:
+        """What the first frame need not wait for."""
         self._refresh_hardware()
         self.refresh_board()
+        self.run_worker(self._begin())
 
-    async def begin(self, names: Sequence[str], *, judge: bool) -> None:
+    async def _begin(self) -> None:
         """Find the contestants, and say what the last time left behind."""
         try:
             left = await wrap_future(self.arena.settle_interrupted())
@@ -98,14 +107,14 @@ class RoundScreen(TableScreen):
                         left,
                     )
                 )
-            infos = await wrap_future(self.arena.lineup.opening(names))
-            self._seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
+            infos = await wrap_future(self.arena.lineup.opening(self._names))
+            self.seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
-        self._found.set()
-        if self.arena.first_start:
+        self.ready.set()
+        if self.arena.first_start and self.choice.infos:
             self.background(self._introduce(), "introduction")
-        if judge:
+        if self._judge:
             self.errand(self._judge_waiting())
         else:
             await self._run(self._say_what_is_left())
@@ -114,9 +123,9 @@ class RoundScreen(TableScreen):
         if told := await self._judging.left_over():
             self.tell(_("{told} w goes on with it.").format(told=told))
 
-    def _seat(self, choice: Choice) -> None:
+    def seat(self, choice: Choice) -> None:
         """Take these contestants from now on, and load them ahead of the first round."""
-        self._choice = choice
+        self.choice = choice
         if twins := self.arena.table.twins(choice.infos):
             self.tell(twins)
         self._examples = self.arena.examples(choice.infos)
@@ -126,9 +135,9 @@ class RoundScreen(TableScreen):
         self._refresh_hardware()
 
     def _welcome(self) -> None:
-        names = [str(info) for info in self._choice.infos]
+        names = [str(info) for info in self.choice.infos]
         first = self._first if self._is_new else ()
-        self.query_one(Welcome).show(names, self._choice.seats, self._pace, first)
+        self.query_one(Welcome).show(names, self.choice.seats, self._pace, first)
 
     @property
     def _is_new(self) -> bool:
@@ -212,12 +221,12 @@ class RoundScreen(TableScreen):
             self.errand(self._ask_sample())
 
     async def _ask_sample(self) -> None:
-        await self._found.wait()
+        await self.ready.wait()
         if self._examples:
-            await self._ask(self._examples[0])
+            await self.ask(self._examples[0])
 
     async def _offer_example(self) -> None:
-        await self._found.wait()
+        await self.ready.wait()
         if self._examples:
             self._example = (self._example + 1) % len(self._examples)
             self.query_one(PromptBox).offer(self._examples[self._example].text)
@@ -228,7 +237,7 @@ class RoundScreen(TableScreen):
             self.errand(self.go_on(self.live.view, message.text))
         else:
             known = next((prompt for prompt in self._examples if prompt.text.strip() == message.text), None)
-            self.errand(self._ask(known or Prompt(message.text)))
+            self.errand(self.ask(self.with_system(known or Prompt(message.text))))
 
     def on_prompt_box_left(self) -> None:
         """Who wanted to ask one thing more and does not is back at the vote."""
@@ -251,12 +260,13 @@ class RoundScreen(TableScreen):
         self._draw_phase()
         self.tell(_("The next round is not stored.") if self._is_private else _("The next round is stored."))
 
-    async def _ask(self, prompt: Prompt) -> None:
-        await self._found.wait()
+    async def ask(self, prompt: Prompt) -> None:
+        """Put a prompt to the next ones of the contestants."""
+        await self.ready.wait()
         self.judges = False
         if self._is_private:
             prompt, self._is_private = replace(prompt, stored=False), False
-        infos, propensity = await wrap_future(self.arena.table.choose(self._choice.infos, self._choice.seats))
+        infos, propensity = await wrap_future(self.arena.table.choose(self.choice.infos, self.choice.seats))
         dealing = self.arena.table.deal(prompt, infos, pace=self._pace, propensity=propensity)
         view = await wrap_future(dealing)
         await self.set_the_table(view)
@@ -272,7 +282,7 @@ class RoundScreen(TableScreen):
     def action_same_again(self) -> None:
         """Play the same prompt again."""
         if self.live is not None:
-            self.errand(self._ask(self.live.view.prompt))
+            self.errand(self.ask(self.live.view.prompt))
 
     # Judging rounds that were played without a screen
 
@@ -304,35 +314,34 @@ class RoundScreen(TableScreen):
         self.background(self._open_picker(), "picker")
 
     async def _open_picker(self) -> None:
-        await self._found.wait()
+        await self.ready.wait()
         if isinstance(self.app.screen, RoundScreen) and self.phase not in BLIND:
-            self.app.push_screen(PickerScreen(self.arena, self._choice), self._chosen)
+            from arena.tui.screens.picker import PickerScreen  # noqa: PLC0415 - likewise
+
+            self.app.push_screen(PickerScreen(self.arena, self.choice), self._chosen)
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
             self.arena.remember(seats=choice.seats)
-            self._seat(choice)
+            self.seat(choice)
             self.enter(Phase.ASKING)
 
     def action_prompts(self) -> None:
         """Browse the prompt packs."""
+        from arena.tui.screens.prompts import PromptsScreen  # noqa: PLC0415 - the first frame is sooner without
+
         shelf = self.arena.prompts()
-        self.app.push_screen(PromptsScreen(shelf.packs, [str(fault) for fault in shelf.faults]), self._taken)
+        self.app.push_screen(PromptsScreen(shelf.packs, [str(fault) for fault in shelf.faults]), self.taken)
 
-    def _taken(self, taken: Taken | None) -> None:
-        if taken is None:
-            return
-        self.enter(Phase.ASKING)
-        if taken.whole:
-            self.errand(self._plan(taken))
-        else:
-            self._examples = [*taken.prompts, *self._examples]
-            self.query_one(PromptBox).offer(taken.prompts[0].text)
+    def offer(self, prompt: Prompt) -> None:
+        """Put a prompt into the box, as the one that it is."""
+        self._examples = [prompt, *self._examples]
+        self.query_one(PromptBox).offer(prompt.text)
 
-    async def _plan(self, taken: Taken) -> None:
+    async def plan(self, taken: Taken) -> None:
         """Play a whole pack, and judge it meanwhile."""
-        await self._found.wait()
-        queue = await wrap_future(self.arena.series.plan(taken.order(self._choice.infos, self._choice.seats)))
+        await self.ready.wait()
+        queue = await wrap_future(self.arena.series.plan(taken.order(self.choice.infos, self.choice.seats)))
         self.tell(
             plural(
                 "{n} round planned. They are played while you judge those that are done.",
@@ -344,11 +353,19 @@ class RoundScreen(TableScreen):
 
     def action_board(self) -> None:
         """The leaderboard screen."""
+        if not self.app.is_screen_installed("board"):
+            from arena.tui.screens.board import BoardScreen  # noqa: PLC0415 - the first frame is sooner without
+
+            self.app.install_screen(BoardScreen(self.arena), "board")
         self.app.push_screen("board")
 
     def action_history(self) -> None:
         """The history screen."""
-        self.app.push_screen("history")
+        if not self.app.is_screen_installed("history"):
+            from arena.tui.screens.history import HistoryScreen  # noqa: PLC0415 - likewise
+
+            self.app.install_screen(HistoryScreen(self.arena), "history")
+        self.app.push_screen("history", self.from_past)
 
     def action_prompt(self) -> None:
         """Back into the prompt box."""
@@ -379,5 +396,5 @@ class RoundScreen(TableScreen):
             self.background(self._load_hardware(), "hardware")
 
     async def _load_hardware(self) -> None:
-        choice = self._choice
+        choice = self.choice
         self.query_one(HardwarePanel).show(*await wrap_future(self.arena.watch.overview(choice.infos, choice.seats)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -21,20 +23,26 @@ from textual.widgets import Static
 from arena.core.text import clean, clean_line
 from arena.tui.keymap import rebound
 from arena.tui.language import _
-from arena.tui.widgets.finding import Found
-from arena.tui.widgets.markdown_lines import MarkdownLines
 
-_PIECE = 128
-"""Characters that are laid out before another look at the clock."""
-_LOOK = 1000
+if TYPE_CHECKING:
+    from arena.tui.widgets.finding import Found
+    from arena.tui.widgets.markdown_lines import MarkdownLines
+
+JUMPS, SLOW_JUMPS = 3, 2
+"""A pane that follows the end moves by a third of its height, on a slow line by half: each time it is sent anew."""
+
+_NOTHING = Strip([])
+_PIECE, _LOOK = 128, 1000
+"""Characters that are laid out before another look at the clock, and that are looked through for something to read."""
 _AT_ONCE_S, _PAUSE_S = 0.015, 0.03
 """So long may a pane lay out before it lets others in, and for how long: a key is not held up by a megabyte."""
+
 _HIDDEN_WIDTH = 80
 """At which a pane that is not shown is laid out: at its own, none, every word would be broken."""
 
 
 class AnswerText(ScrollView, can_focus=True):
-    """The text of one answer, drawn line by line. It follows the end until somebody scrolls up."""
+    """The text of one answer, drawn line by line. It follows the end, in jumps, until somebody scrolls up."""
 
     # `scroll`, not `auto`: Textual scrolls only where a scrollbar is shown, and `auto` shows it a layout too late.
     # It takes no room: each new line would repaint it, and the header says what is hidden.
@@ -44,7 +52,6 @@ class AnswerText(ScrollView, can_focus=True):
         Binding("k", "scroll_up", "Up", show=False, id="text.up"),
         Binding("g", "scroll_home", "Top", show=False, id="text.top"),
         Binding("G", "scroll_end", "End", show=False, id="text.end"),
-        Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
     class Moved(Message):
@@ -61,11 +68,15 @@ class AnswerText(ScrollView, can_focus=True):
         """How far they are laid out: the turn, and how many characters of its answer."""
         self._later: Timer | None = None
         """Runs while there is more to lay out."""
+        self._seeks = False
+        """Whether somebody wanted to see the beginning of a turn that is not laid out."""
         self._begins = 0
         """The line at which the last turn begins."""
         self._follows = True
-        self._seeks = False
-        """Whether somebody wanted to see the beginning of a turn that is not laid out."""
+        self._room = 0
+        """Lines that it has made room for while it grows, 0 once it is complete."""
+        self._ground = Style()
+        """What every line stands on."""
         self._words = ""
         """What is looked for."""
         self._found: Found | None = None
@@ -87,7 +98,7 @@ class AnswerText(ScrollView, can_focus=True):
     @property
     def hidden_below(self) -> bool:
         """Whether there are lines below the part that is seen."""
-        return self.scroll_offset.y + self.size.height < self.virtual_size.height
+        return self._lines is not None and self.scroll_offset.y + self.size.height < len(self._lines)
 
     def clear(self) -> None:
         """Empty the pane."""
@@ -100,6 +111,8 @@ class AnswerText(ScrollView, can_focus=True):
         self._follows = True
         self._lay_out()
         self.to_the_turn()
+        self.refresh()
+        self.post_message(self.Moved())
 
     def to_the_turn(self) -> None:
         """Scroll to where the last turn begins."""
@@ -110,13 +123,21 @@ class AnswerText(ScrollView, can_focus=True):
         """Add raw text of a model; it is cleaned here."""
         question, said = self._turns[-1]
         self._turns[-1] = question, said + text
-        self._lay_out()
+        self._lay_out(grows=True)
+
+    def complete(self) -> None:
+        """Nothing more is coming: no room is kept for it."""
+        self._room = 0
+        self._fit()
+        if self._follows:
+            self._to_the_end()
 
     def replace(self, texts: Sequence[str]) -> None:
         """Show these raw texts instead, one a turn, from where the reader is; they are cleaned here."""
         questions = (question for question, _ in self._turns)
         self._turns = list(zip(questions, texts, strict=True))
         self._relay()
+        self.post_message(self.Moved())
 
     def find(self, words: str) -> None:
         """Mark these words wherever they stand; '' marks nothing."""
@@ -139,21 +160,32 @@ class AnswerText(ScrollView, can_focus=True):
     @property
     def _matches(self) -> Found:
         if self._found is None:
-            self._found = Found(self._words, self._lines.texts if self._lines is not None else [])
+            from arena.tui.widgets.finding import Found  # noqa: PLC0415 - likewise
+
+            self._found = Found(self._words, self._laid_out().texts)
         return self._found
 
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
-        width, style = self.size.width, self.rich_style
         y += self.scroll_offset.y
-        strip = self._lines.line(y) if self._lines is not None else None
-        if strip is not None and self._words:
+        strip = self._laid_out().line(y) or _NOTHING
+        if self._words:
             strip = self._matches.mark(y, strip, self._current)
-        return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
+        return strip.crop_extend(0, self.size.width, self._ground)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a part of it. They bring their colours, and keep what was made of them: none is drawn twice."""
+        background = self.background_colors[1]
+        strips = [self.render_line(y) for y in crop.line_range]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        if crop.column_span != (0, self.size.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again at the new width."""
-        if event.size.width and any(said for _, said in self._turns):
+        if event.size.width:
             self._relay()
             if self._current >= 0:
                 self.go_to_match(self._current)
@@ -162,14 +194,26 @@ class AnswerText(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Colours are part of the laid-out lines: lay them out again with the new ones."""
         super().notify_style_update()
-        if any(said for _, said in self._turns):
+        if self._lines is not None and self.rich_style != self._ground:
             self._relay()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         """Tell the pane's header how much is hidden."""
         super().watch_scroll_y(old, new)
-        self._follows = not self.hidden_below
+        self._follows = self.scroll_offset.y >= self.max_scroll_y
         self.post_message(self.Moved())
+
+    def _make_room(self, lines: int) -> None:
+        """Have room for so many lines, and for some more where that takes a jump."""
+        room = max(self._room, self.size.height)
+        if lines > room:
+            jumps = SLOW_JUMPS if self.app.has_class("-slow-link") else JUMPS
+            jump = max(1, self.size.height // jumps)
+            self._room = room + math.ceil((lines - room) / jump) * jump
+
+    def _to_the_end(self) -> None:
+        if self.scroll_offset.y != self.max_scroll_y:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
 
     @property
     def _is_laid_out(self) -> bool:
@@ -177,16 +221,22 @@ class AnswerText(ScrollView, can_focus=True):
 
     def _relay(self) -> None:
         """Lay everything out anew."""
-        self._lines, self._turn, self._at = None, 0, 0
+        self._lines, self._room, self._turn, self._at = None, 0, 0, 0
         self._lay_out()
         self.refresh()
 
-    def _lay_out(self) -> None:
-        """Go on laying out for a while; what is left then has its turn a little later."""
+    def _laid_out(self) -> MarkdownLines:
         if self._lines is None:
-            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self.rich_style)
-        lines, first = self._lines, len(self._lines)
-        until = time.thread_time() + _AT_ONCE_S
+            from arena.tui.widgets.markdown_lines import MarkdownLines  # noqa: PLC0415 - the first frame needs no Markdown
+
+            self._ground = self.rich_style
+            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self._ground)
+        return self._lines
+
+    def _lay_out(self, *, grows: bool = False) -> None:
+        """Go on laying out for a while; what is left then has its turn a little later."""
+        lines, hidden = self._laid_out(), self.hidden_below
+        first, until = len(lines), time.thread_time() + _AT_ONCE_S
         while not self._is_laid_out and time.thread_time() < until:
             said = self._turns[self._turn][1]
             if self._at < len(said):
@@ -195,21 +245,25 @@ class AnswerText(ScrollView, can_focus=True):
             else:
                 self._turn, self._at = self._turn + 1, 0
                 self._begins = lines.divide(self._turns[self._turn][0])
-        self._fit(lines, first)
+        if grows or self._room:
+            self._make_room(len(lines))
+        self._fit()
+        if self._seeks and self._is_laid_out:
+            self.to_the_turn()
+        elif self._follows:
+            self._to_the_end()
+        self.refresh_lines(first, max(1, self.virtual_size.height - first))
+        if self.hidden_below is not hidden:
+            self.post_message(self.Moved())
         if self._later is not None:
             self._later.stop()
         self._later = None if self._is_laid_out else self.set_timer(_PAUSE_S, self._lay_out)
 
-    def _fit(self, lines: MarkdownLines, first: int) -> None:
-        """Show what was laid out. `first`: the first line that is another now."""
+    def _fit(self) -> None:
+        """Say how far one can scroll. There is no scrollbar to draw, so the screen need not be laid out anew."""
         self._found = None
-        self.virtual_size = Size(self.size.width, len(lines))
-        if self._seeks and self._is_laid_out:
-            self.to_the_turn()
-        elif self._follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
-        self.refresh_lines(first, max(1, self.virtual_size.height - first))
-        self.post_message(self.Moved())
+        height = max(len(self._laid_out()), self._room, self.size.height)
+        self.set_reactive(AnswerText.virtual_size, Size(self.size.width, height))
 
 
 class AnswerPane(Vertical):
@@ -220,6 +274,7 @@ class AnswerPane(Vertical):
         super().__init__(id=f"pane-{label.lower()}", classes="pane")
         self.label = label
         self._about = Content("")
+        self._head = Content("")
 
     def compose(self) -> ComposeResult:
         """Header, text, footer."""
@@ -263,4 +318,6 @@ class AnswerPane(Vertical):
     def _draw_header(self) -> None:
         more = Content.styled("  ↓ " + _("more"), "$text-muted") if self.answer.hidden_below else Content("")
         head = Content.assemble((f" {self.label} ", "bold reverse"), " ", self._about, more)
-        self.query_one(".pane-header", Static).update(head)
+        if head != self._head:  # writing it lays the screen out anew
+            self._head = head
+            self.query_one(".pane-header", Static).update(head)

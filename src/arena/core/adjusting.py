@@ -1,0 +1,34 @@
+"""Sampling settings as somebody types them, and what is different about them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from arena.core.errors import UsageError
+from arena.core.models import Sampling
+from arena.core.variants import Variant
+
+_WHOLE = {"seed": 0, "max_tokens": 1}
+"""The settings that no contestant can have for itself, and the least that each can be."""
+_MOST = 2**31 - 1
+
+
+def adjusted(sampling: Sampling, name: str, text: str) -> Sampling:
+    """The same with one setting as it was typed. Raises UsageError."""
+    text = text.strip()
+    if name in _WHOLE:
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
+        if not _WHOLE[name] <= number <= _MOST:
+            raise UsageError(f"{name} can't be '{text}'.", f"It is a whole number, {_WHOLE[name]} or more.")
+        return replace(sampling, **{name: number})
+    variant = Variant().having(name, text)
+    if variant.context is not None:
+        return replace(sampling, context=variant.context)
+    ((_, value),) = variant.samplers
+    return replace(sampling, **{name: int(value) if name == "top_k" else value})  # type: ignore[arg-type]
+
+
+def differing(sampling: Sampling, usual: Sampling) -> list[str]:
+    """`temperature=0`, ...: what is not as usual."""
+    before = asdict(usual)
+    return [f"{name}={value:g}" for name, value in asdict(sampling).items() if value != before[name]]

@@ -1,0 +1,40 @@
+"""A round that is called off ends there, whatever happens in the same moment."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+
+from arena.backends.scripted import Script
+from arena.core.fit import Together, TogetherVerdict
+from arena.core.prompts import Prompt
+from arena.core.rounds import RoundState
+from stage import CAST, NAMES, arena_on
+
+ENDLESS = {name: Script(["on "] * 100_000, 0.01, info=script.info) for name, script in CAST.items()}
+
+
+def test_a_round_that_is_called_off_while_the_watch_answers_is_not_played(tmp_path):
+    with arena_on(tmp_path, ENDLESS) as arena:
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+        asked, answer = threading.Event(), Future()
+
+        def together(_):
+            asked.set()
+            return answer
+
+        arena.watch.together = together
+        view = arena.table.deal(Prompt("why?"), infos).result()
+        playing = arena.table.play(view.id, lambda _: None)
+        assert asked.wait(20)
+
+        async def both() -> None:
+            answer.set_result(Together(TogetherVerdict.FITS, 1, 2, 4096))
+            playing.cancel()
+
+        arena._room.submit(both()).result()
+        end = time.monotonic() + 5
+        while arena.history().result()[0].state is not RoundState.VOID:
+            assert time.monotonic() < end, "it is played all the same"
+            time.sleep(0.01)

@@ -24,6 +24,7 @@ from rich.style import Style
 from rich.theme import Theme
 from textual.strip import Strip
 
+from arena.core.text import clean
 from arena.tui.language import _
 from arena.tui.widgets.table_lines import TableLines
 
@@ -59,8 +60,15 @@ _THEME = Theme(
 
 @lru_cache(2)
 def _parse(source: str) -> Sequence[Token]:
-    """The last block of an answer is looked at twice: for where it ends, and for what it shows."""
-    return _PARSER.parse(source)
+    """The last block of an answer is looked at twice: for where it ends, and for what it shows.
+
+    Entities are read by the parser, behind the boundary at which text is cleaned: so its words are cleaned again.
+    """
+    tokens = _PARSER.parse(source)
+    for token in tokens:
+        for child in token.children or ():
+            child.content = clean(child.content)
+    return tokens
 
 
 class _PlainHeading(Heading):

@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.segment import Segments
 from textual.binding import Binding, BindingType
 
-from arena.tui.commands import ArenaCommands
+from arena.tui.commands import ArenaCommands, open_palette
 from arena.tui.last_mile import LastMile
 from arena.tui.no_color import NoColor
 from arena.tui.screens.board import BoardScreen
@@ -68,6 +68,10 @@ class ArenaApp(WiredApp):
     def action_help(self) -> None:
         """Show the help page."""
         self.push_screen(HelpScreen())
+
+    def action_command_palette(self) -> None:
+        """Search every action by name."""
+        open_palette(self)
 
     def action_leave(self) -> None:
         """Leave; rounds and votes are on the disk already."""

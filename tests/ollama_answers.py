@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arena.core.gguf import GgufHeader, Skipped
+from arena.core.gguf import GgufHeader
+from arena.core.gguf_cursor import Skipped
 
 TOKEN_NS = 20_000_000
 """What one token takes, as the server says: 50 tokens per second."""

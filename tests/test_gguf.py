@@ -9,6 +9,7 @@ import pytest
 import gguf_files as files
 from arena.core import gguf
 from arena.core.errors import ArenaError
+from arena.core.gguf_cursor import Skipped
 
 SMALL = (
     {
@@ -78,8 +79,8 @@ def test_a_header_is_read(tmp_path, version):
 
 def test_long_arrays_are_counted_but_not_kept(tmp_path):
     header = gguf.read_header(files.write_gguf(tmp_path / "small.gguf", *SMALL))
-    assert header.metadata["tokenizer.ggml.tokens"] == gguf.Skipped(600)
-    assert header.metadata["tokenizer.ggml.scores"] == gguf.Skipped(600)
+    assert header.metadata["tokenizer.ggml.tokens"] == Skipped(600)
+    assert header.metadata["tokenizer.ggml.scores"] == Skipped(600)
 
 
 @pytest.mark.parametrize("longest", [0, 9, 63, 64, 70000])
@@ -92,7 +93,7 @@ def test_strings_of_all_lengths_are_passed_over_to_the_byte(tmp_path, longest):
         kept = body[: sum(8 + length for length in lengths[:count])]
         raw = start(keys=2) + key("long", files.ARRAY, start_of + kept) + key("last", files.UINT8, b"\7")
         header = gguf.read_header(written(tmp_path, raw))
-        assert dict(header.metadata) == {"long": gguf.Skipped(count), "last": 7}
+        assert dict(header.metadata) == {"long": Skipped(count), "last": 7}
         assert header.header_bytes == len(raw)
         cut = raw[: len(raw) - len(key("last", files.UINT8, b"\7")) - 1]
         assert f"breaks off within its header, at {len(cut):,} bytes" in refusal(written(tmp_path, cut))
@@ -126,7 +127,7 @@ def test_every_kind_of_number_is_read(tmp_path):
 
 def test_a_string_of_a_megabyte_is_not_kept(tmp_path):
     raw = start(keys=1) + key("long", files.STRING, files.string("x" * ((1 << 20) + 1)))
-    assert gguf.read_header(written(tmp_path, raw)).metadata["long"] == gguf.Skipped((1 << 20) + 1)
+    assert gguf.read_header(written(tmp_path, raw)).metadata["long"] == Skipped((1 << 20) + 1)
 
 
 def test_the_template_is_hashed_and_its_absence_is_no_hash(tmp_path):

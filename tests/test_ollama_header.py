@@ -15,7 +15,8 @@ from arena.backends import http, ollama_header
 from arena.backends.ollama import OllamaBackend
 from arena.backends.ollama_header import SHAPING, arrays_kept_back, header_of
 from arena.core.endpoints import Endpoint, Wire
-from arena.core.gguf import BLOCKS, GgufHeader, Skipped, Tensor, read_header
+from arena.core.gguf import BLOCKS, GgufHeader, Tensor, read_header
+from arena.core.gguf_cursor import Skipped
 from arena.core.models import ModelInfo, ModelRef
 from arena.demo import __file__ as demo
 from arena.hardware.fit import shape

@@ -23,6 +23,8 @@ _MOST = 2**31 - 1
 _FROM_TO = {"controls": (0.0, 0.5), "reveal_after_s": (0.0, 60.0)}
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _SWITCHES = ("discover", "slow_link")
+VARIABLES = ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link")
+"""Settings that ARENA_NAME in the environment sets."""
 _ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
 _OWN_ENDPOINTS = ("demo", "gguf")
 _DAY_S = 86_400
@@ -39,14 +41,17 @@ class Settings:
     prompts_folder: Path = Path()
     """Packs of the user's own."""
     cache_folder: Path | None = None
-    """What can be thrown away at any time; None: nothing is kept."""
+    """What can be thrown away at any time."""
     gguf_folders: tuple[Path, ...] = ()
     """Searched for .gguf files, with everything below."""
     seats: int = 2
     """Models in a round: 2 or 3."""
     pace: Pace = Pace.EVEN
+    """How answers are shown: even, at the pace of the slowest; live, as they come; whole, when all are there."""
     schedule: Schedule = Schedule.AUTO
+    """Who runs when: turn, one after another; together; auto, one after another on each device."""
     theme: str = "arena-dark"
+    """The colours of the screens; the command palette lists all."""
     controls: float = 0.02
     """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
     reveal_after_s: float = 1.5
@@ -85,7 +90,7 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
-    for name in ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link"):
+    for name in VARIABLES:
         if value := environ.get(f"ARENA_{name.upper()}"):
             settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings

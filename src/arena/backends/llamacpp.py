@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -377,5 +378,6 @@ def _usage(done: dict[str, Any]) -> Usage:
     )
 
 
+@cache
 def _engine_installed() -> bool:
     return importlib.util.find_spec("llama_cpp") is not None

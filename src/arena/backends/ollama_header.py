@@ -23,19 +23,8 @@ from typing import TYPE_CHECKING, Any, cast
 from arena.backends import http
 from arena.backends.ollama_wire import OllamaWire
 from arena.core.errors import ArenaError
-from arena.core.gguf import (
-    BLOCKS,
-    KEPT_ELEMENTS,
-    KEPT_STRING_BYTES,
-    MAX_HEADER_BYTES,
-    MAX_KEYS,
-    MAX_TENSORS,
-    GgufHeader,
-    Scalar,
-    Skipped,
-    Tensor,
-    Value,
-)
+from arena.core.gguf import BLOCKS, MAX_KEYS, MAX_TENSORS, GgufHeader, Tensor
+from arena.core.gguf_cursor import KEPT_ELEMENTS, KEPT_STRING_BYTES, MAX_HEADER_BYTES, Scalar, Skipped, Value
 from arena.core.text import storable
 
 if TYPE_CHECKING:

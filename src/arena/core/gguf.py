@@ -19,30 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import BinaryIO
 
-from arena.core.errors import ArenaError
+from arena.core.gguf_cursor import U64, Cursor, Value, refuse
 from arena.core.text import clean_line
 
-MAX_HEADER_BYTES = 64 << 20
-"""Four times the largest header seen (Gemma 4: 262,144 tokens, 514,906 merges, 15 MiB)."""
 MAX_KEYS = 4096
 MAX_TENSORS = 1 << 16
-KEPT_ELEMENTS = 512
-"""Longer arrays are skipped; per-layer arrays are far shorter."""
-KEPT_STRING_BYTES = 1 << 20
-
-_WINDOW = 1 << 18
+_OF_RANK = [struct.Struct(f"<{rank}QIQ") for rank in range(5)]
+"""Dimensions, type and offset of a tensor, by the number of its dimensions."""
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
-_AGAIN = "Fetch the file again; a download that broke off looks like this."
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-_U64 = struct.Struct("<Q")
-_RUN = 64
-# That many strings of less than 64 bytes: one alternative per length, told by the first byte, so nothing is tried twice
-_SHORT = b"(?s:%b){%d}+" % (b"|".join(re.escape(bytes([size])) + rb"\0{7}.{%d}" % size for size in range(64)), _RUN)
-_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-_STRING, _ARRAY = 8, 9
-
 # ggml.h, ggml-common.h: number, name, elements of a block, bytes of a block
 _TABLE = """0 F32 1 4, 1 F16 1 2, 2 Q4_0 32 18, 3 Q4_1 32 20, 6 Q5_0 32 22, 7 Q5_1 32 24, 8 Q8_0 32 34, 9 Q8_1 32 36,
 10 Q2_K 256 84, 11 Q3_K 256 110, 12 Q4_K 256 144, 13 Q5_K 256 176, 14 Q6_K 256 210, 15 Q8_K 256 292, 16 IQ2_XXS 256 66,
@@ -60,18 +47,6 @@ IQ2_XXS IQ2_XS Q2_K_S IQ3_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ3_M IQ2_S IQ2_M IQ4_XS
 MXFP4 NVFP4 Q1_0 Q2_0"""
 FILE_TYPES: Mapping[int, str] = {number: name for number, name in enumerate(_FILE_TYPES.split()) if name != "-"}
 _GUESSED = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Stands for a value that was too long to keep."""
-
-    length: int
-    """Elements of an array, bytes of a string."""
-
-
-Scalar = bool | int | float | str
-Value = Scalar | tuple[Scalar, ...] | Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +166,13 @@ def read_header(path: str | Path) -> GgufHeader:
     if not isinstance(count, int) or count < 2:
         return first
     if number != 0:
-        _refuse(path, f"is a later part of a model split into {count}", "Name the first part of it.")
+        refuse(path, f"is a later part of a model split into {count}", "Name the first part of it.")
     if part_of(path) != (1, count):
-        _refuse(path, f"is part 1 of {count} but is not called so", f"Name it ...-00001-of-{count:05}.gguf.")
+        refuse(path, f"is part 1 of {count} but is not called so", f"Name it ...-00001-of-{count:05}.gguf.")
     paths = [path.with_name(_SPLIT.sub(f"-{part:05}-of-{count:05}.gguf", path.name)) for part in range(1, count + 1)]
     for part, other in enumerate(paths, start=1):
         if not other.exists():
-            _refuse(path, f"is part 1 of {count}, and part {part} is not there", f"Put {other.name} beside it.")
+            refuse(path, f"is part 1 of {count}, and part {part} is not there", f"Put {other.name} beside it.")
     parts = [first, *map(_read_file, paths[1:])]
     return replace(
         first,
@@ -217,7 +192,7 @@ def quick_digest(path: str | Path, header: GgufHeader | None = None) -> str:
     digest = hashlib.sha256()
     for each in header.files:
         with _opened(each) as (file, size):
-            digest.update(_U64.pack(size))
+            digest.update(U64.pack(size))
             if each == header.path:
                 digest.update(file.read(header.header_bytes))
             last = max(0, size - _SAMPLE_BYTES)
@@ -227,10 +202,6 @@ def quick_digest(path: str | Path, header: GgufHeader | None = None) -> str:
     return digest.hexdigest()[:32]
 
 
-def _refuse(path: Path, what: str, hint: str = _AGAIN) -> NoReturn:
-    raise ArenaError(f"'{clean_line(path.name) or path}' {what}.", hint)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """The open file and its size in bytes; its faults as ArenaError. Never opens a pipe: that could wait forever."""
@@ -238,161 +209,73 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         try:
             mode = path.stat().st_mode
         except ValueError:
-            _refuse(path, "is no possible file name", "Check the path.")
+            refuse(path, "is no possible file name", "Check the path.")
         if stat.S_ISDIR(mode):
-            _refuse(path, "is a directory", "Name a .gguf file in it.")
+            refuse(path, "is a directory", "Name a .gguf file in it.")
         if not stat.S_ISREG(mode):
-            _refuse(path, "is no regular file", "Name a .gguf file.")
+            refuse(path, "is no regular file", "Name a .gguf file.")
         with path.open("rb") as file:
             yield file, os.fstat(file.fileno()).st_size
     except FileNotFoundError:
-        _refuse(path, "is not there", "Check the path.")
+        refuse(path, "is not there", "Check the path.")
     except PermissionError:
-        _refuse(path, "may not be read", "Ask its owner for permission to read it.")
+        refuse(path, "may not be read", "Ask its owner for permission to read it.")
     except OSError as error:
-        _refuse(path, f"can't be read: {error.strerror}", "Check the path and the disk.")
+        refuse(path, f"can't be read: {error.strerror}", "Check the path and the disk.")
 
 
 def _read_file(path: Path) -> GgufHeader:
     """The header of one file."""
     with _opened(path) as (file, size):
-        cursor = _Cursor(path, file, size)
+        cursor = Cursor(path, file, size)
         if (start := file.read(4)) != b"GGUF":
-            _refuse(path, "is no GGUF file" if start else "is empty", "Name a model in GGUF format, or fetch it again.")
+            refuse(path, "is no GGUF file" if start else "is empty", "Name a model in GGUF format, or fetch it again.")
         file.seek(0)
         cursor.at = 4
         version, tensor_count, key_count = cursor.u32(), cursor.u64(), cursor.u64()
         if version not in (2, 3):
             kind = "big-endian" if version & 0xFFFF == 0 else f"of GGUF version {version}"
-            _refuse(path, f"is {kind}; versions 2 and 3, little-endian, can be read", "Look for a newer conversion.")
+            refuse(path, f"is {kind}; versions 2 and 3, little-endian, can be read", "Look for a newer conversion.")
         if tensor_count > MAX_TENSORS or key_count > MAX_KEYS:
-            _refuse(path, f"claims {tensor_count:,} tensors and {key_count:,} keys, more than any model has")
+            refuse(path, f"claims {tensor_count:,} tensors and {key_count:,} keys, more than any model has")
         metadata: dict[str, Value] = {}
         for _ in range(key_count):
             key = cursor.string()
             if not key or key in metadata:
-                _refuse(path, f"holds the key '{clean_line(key, 60)}' twice" if key else "holds a key without a name")
+                refuse(path, f"holds the key '{clean_line(key, 60)}' twice" if key else "holds a key without a name")
             metadata[key] = cursor.value()
         tensors, data_bytes = _read_tensors(cursor, tensor_count)
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-            _refuse(path, "gives an alignment that is no power of two")
+            refuse(path, "gives an alignment that is no power of two")
         whole = -(-cursor.at // alignment) * alignment + data_bytes
         if tensors and whole > size:
-            _refuse(path, f"is cut short: {size:,} of {whole:,} bytes are there")
+            refuse(path, f"is cut short: {size:,} of {whole:,} bytes are there")
         return GgufHeader(path, version, MappingProxyType(metadata), tensors, cursor.at, size, (path,))
 
 
-def _read_tensors(cursor: _Cursor, count: int) -> tuple[tuple[Tensor, ...], int]:
+def _read_tensors(cursor: Cursor, count: int) -> tuple[tuple[Tensor, ...], int]:
     """The tensor table, and the bytes from the start of the data to the end of the last tensor."""
     tensors: dict[str, Tensor] = {}
     data_bytes = 0
     for _ in range(count):
         name = cursor.string()
-        shown = f"tensor '{clean_line(name, 60)}'"
         if name in tensors:
-            _refuse(cursor.path, f"holds the {shown} twice")
-        if (rank := cursor.u32()) > 4:
-            _refuse(cursor.path, f"gives the {shown} {rank:,} dimensions")
-        *dims, kind, offset = cursor.numbers(f"{rank}QIQ")
+            refuse(cursor.path, f"holds the {_called(name)} twice")
+        if (rank := cursor.u32()) >= len(_OF_RANK):
+            refuse(cursor.path, f"gives the {_called(name)} {rank:,} dimensions")
+        *dims, kind, offset = cursor.unpack(_OF_RANK[rank])
         if kind not in _TYPES:
-            _refuse(cursor.path, f"gives the {shown} the unknown type {kind}", "Perhaps arena is too old for it.")
+            refuse(
+                cursor.path, f"gives the {_called(name)} the unknown type {kind}", "Perhaps arena is too old for it."
+            )
         tensor = tensors[name] = Tensor(name, tuple(dims), _TYPES[kind])
-        if tensor.elements >= 1 << 63 or (dims[0] if dims else 1) % BLOCKS[tensor.type][0]:
-            _refuse(cursor.path, f"gives the {shown} a shape that its type can't have")
-        data_bytes = max(data_bytes, offset + tensor.bytes)
+        block, size = BLOCKS[tensor.type]
+        if (elements := tensor.elements) >= 1 << 63 or (dims[0] if dims else 1) % block:
+            refuse(cursor.path, f"gives the {_called(name)} a shape that its type can't have")
+        data_bytes = max(data_bytes, offset + elements // block * size)
     return tuple(tensors.values()), data_bytes
 
 
-class _Cursor:
-    """Walks forward through a header and asks the file for more only as far as it gets."""
-
-    def __init__(self, path: Path, file: BinaryIO, size: int) -> None:
-        self.path, self.size, self.at = path, size, 0
-        self._file, self._data = file, bytearray()
-
-    def pass_over(self, count: int) -> int:
-        """Step over `count` bytes and hold them; returns where they begin."""
-        start, end = self.at, self.at + count
-        if end > len(self._data):
-            if end > self.size:
-                _refuse(self.path, f"breaks off within its header, at {self.size:,} bytes")
-            if end > MAX_HEADER_BYTES:
-                _refuse(self.path, f"has a header of over {MAX_HEADER_BYTES >> 20} MiB", "No known model has.")
-            self._data += self._file.read(max(end - len(self._data), _WINDOW))
-            if end > len(self._data):
-                _refuse(self.path, "became shorter while it was read", "Wait until it is written, then try again.")
-        self.at = end
-        return start
-
-    def numbers(self, layout: str) -> tuple[Any, ...]:
-        """The next numbers, little endian, by struct letters."""
-        return struct.unpack_from("<" + layout, self._data, self.pass_over(struct.calcsize("<" + layout)))
-
-    def u32(self) -> int:
-        return int(self.numbers("I")[0])
-
-    def u64(self) -> int:
-        return int(self.numbers("Q")[0])
-
-    def string(self) -> str:
-        """The next name; bytes that are no UTF-8 become U+FFFD."""
-        text = self.text()
-        if isinstance(text, Skipped):
-            _refuse(self.path, f"holds a name of {text.length:,} bytes")
-        return text
-
-    def text(self) -> str | Skipped:
-        """The next string, or how long it is."""
-        length = self.u64()
-        start = self.pass_over(length)
-        return Skipped(length) if length > KEPT_STRING_BYTES else self._data[start : self.at].decode("utf-8", "replace")
-
-    def pass_strings(self, count: int) -> None:
-        """Step over strings, short ones in runs: there may be a million of them."""
-        run_at, data = re.compile(_SHORT).match, self._data
-        for _ in range(count // _RUN):
-            if run := run_at(data, self.at):
-                self.at = run.end()
-            else:
-                self._pass_each(_RUN)
-        self._pass_each(count % _RUN)
-
-    def _pass_each(self, count: int) -> None:
-        """Step over strings of any length, one by one."""
-        at, data, length_at = self.at, self._data, _U64.unpack_from
-        for _ in range(count):
-            try:
-                at += 8 + length_at(data, at)[0]
-            except (struct.error, OverflowError):
-                self.at = at
-                self.pass_over(8)
-                at += 8 + length_at(data, at)[0]
-        self.at = at
-        self.pass_over(0)
-
-    def value(self) -> Value:
-        """The next typed value."""
-        kind = self.u32()
-        if kind == _STRING:
-            return self.text()
-        if kind != _ARRAY:
-            return cast("Scalar", self.numbers(self._letter(kind))[0])
-        kind, count = self.u32(), self.u64()
-        if kind == _ARRAY:
-            _refuse(self.path, "holds an array of arrays, which no GGUF reader takes")
-        kept = count <= KEPT_ELEMENTS
-        if kind == _STRING and kept:
-            return tuple(self.string() for _ in range(count))
-        if kind == _STRING:
-            self.pass_strings(count)
-            return Skipped(count)
-        if kept:
-            return self.numbers(f"{count}{self._letter(kind)}")
-        self.pass_over(count * struct.calcsize("<" + self._letter(kind)))
-        return Skipped(count)
-
-    def _letter(self, kind: int) -> str:
-        if kind not in _SCALARS:
-            _refuse(self.path, f"holds a value of the unknown type {kind}")
-        return _SCALARS[kind]
+def _called(name: str) -> str:
+    return f"tensor '{clean_line(name, 60)}'"

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from arena.core.folders import private_folder
-from arena.core.gguf import GgufHeader, Skipped, Tensor, quick_digest, read_header
+from arena.core.gguf import GgufHeader, Tensor, quick_digest, read_header
+from arena.core.gguf_cursor import Skipped
 
 _FORM = 2
 """Of the JSON; another one is read as nothing. Since 2 the digest may be missing."""

@@ -48,10 +48,15 @@ class Sampling:
     """How tokens are drawn. Always sent explicitly, always stored: defaults of backends differ."""
 
     temperature: float = 0.7
+    """0: always the likeliest token."""
     top_p: float = 0.95
+    """Only the likeliest tokens that together have this probability."""
     top_k: int = 40
+    """Only so many of the likeliest tokens; 0: all."""
     min_p: float = 0.05
+    """Only tokens at least so likely as this share of the likeliest."""
     repeat_penalty: float = 1.0
+    """How much less likely what was said lately becomes; 1: not at all."""
     seed: int = 0
     """The same for every seat of a round."""
     max_tokens: int = 1024

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from arena.core.errors import ArenaError
-from arena.core.gguf import FILE_TYPES, GgufHeader, Scalar, Tensor
+from arena.core.gguf import FILE_TYPES, GgufHeader, Tensor
+from arena.core.gguf_cursor import Scalar
 from arena.hardware.fit import blueprint
 from arena.hardware.fit.mixture import Facts, type_names
 from arena.hardware.fit.shape import Fields

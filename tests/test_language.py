@@ -51,10 +51,10 @@ def forms(texts):
 @pytest.mark.parametrize(
     ("wanted", "environ", "spoken"),
     [
-        ("ko", {}, "도움말"),
-        ("auto", {"LANG": "ko_KR.UTF-8"}, "도움말"),
-        ("auto", {"LANG": "C.UTF-8", "LC_ALL": "ko_KR.UTF-8"}, "도움말"),
-        ("auto", {"LANGUAGE": "ko:en", "LANG": "en_US.UTF-8"}, "도움말"),
+        ("ko", {}, "도움"),
+        ("auto", {"LANG": "ko_KR.UTF-8"}, "도움"),
+        ("auto", {"LANG": "C.UTF-8", "LC_ALL": "ko_KR.UTF-8"}, "도움"),
+        ("auto", {"LANGUAGE": "ko:en", "LANG": "en_US.UTF-8"}, "도움"),
         ("auto", {"LANG": "de_DE.UTF-8"}, "Help"),
         ("auto", {}, "Help"),
         ("en", {"LANG": "ko_KR.UTF-8"}, "Help"),

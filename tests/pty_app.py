@@ -28,7 +28,7 @@ HOSTILE = (
     "a\x1b[2Jb\x1b]52;c;aGk=\x07c\x1bP+q\x1b\\d\x9b31me\u202ef\x00g\x05h\x0ei\x7fj\ufeffk\U000e0041l"
     " &#x202e;m \x1b[?1049l \x1bc"
 )
-WIDE = "가족 👨‍👩‍👧‍👦 국기 🇰🇷 주의 ⚠️ 1️⃣ 손 👍🏽 하트 ❤️ क्षि é ก็ 끝"
+WIDE = "가족 👨‍👩‍👧‍👦 국기 🇰🇷 주의 ⚠️ 1️⃣ 손 👍🏽 하트 ❤️ क्षि é ก็ שלום عالم 끝"
 
 
 def tokens(count: int, seed: int) -> list[str]:

@@ -206,7 +206,10 @@ async def walk(path: Path, size: tuple[int, int]) -> dict[str, str]:
                 await screen.judge(waiting)
                 await until(pilot, lambda: screen.phase is Phase.VOTING)
                 assert not told_by(await look(f"{key} voting"))
-                for pressed in ("z", "2", "f", "escape", "question_mark", "escape"):
+                for pressed in (
+                    *("z", "2", "D", "escape", "y", "escape", "slash", "escape"),
+                    *("f", "escape", "question_mark", "escape"),
+                ):
                     await pilot.press(pressed)
                     assert not told_by(await look(f"{key} {pressed}"))
                 await pilot.press("A")

@@ -160,7 +160,7 @@ def test_run_reads_stdin_and_packs(tmp_path):
         (["explain", "speed"], 2, "no metric 'speed'"),
         (["fit", "--gpu", "big"], 2, "no size"),
         (["fit", "--kv", "q9_9"], 2, "q9_9"),
-        (["nonsense"], 2, "No such command"),
+        (["nonsense"], 2, "arena: No such command"),
         (["--config", "none.toml", "models"], 2, "can't be read"),
         ([], 1, "needs a terminal"),
     ],

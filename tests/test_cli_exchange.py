@@ -122,6 +122,20 @@ def test_ones_own_votes_are_ones_own_only_by_request(db, tmp_path):
     assert json.loads(arena("board", "--json", "--db", other)[0])["votes"] == 2
 
 
+def test_what_is_here_as_anothers_becomes_ones_own_only_when_it_is_said_twice(db, tmp_path):
+    other, file = str(tmp_path / "other.db"), tmp_path / "anna.jsonl"
+    file.write_text(arena("export", "--db", db)[0], "utf-8")
+    arena("import", str(file), "--db", other)
+    said, _ = arena("import", str(file), "--voter", "me", "--db", other, fails=UsageError)
+    assert said == "'anna.jsonl' is here as the votes of anna. If they are yours, say --yes."
+    assert arena("import", str(file), "--voter", "me", "--yes", "--db", other)[0] == "Nothing new: 2 here already.\n"
+
+
+def test_a_tag_that_no_vote_has_is_answered_with_those_there_are(db):
+    said, _ = arena("board", "--tag", "nope", "--db", db, fails=UsageError)
+    assert said.startswith("No vote has the tag 'nope'.")
+
+
 def test_a_file_with_bad_rows_is_refused_and_they_are_listed(db, tmp_path):
     file = tmp_path / "arena.jsonl"
     file.write_bytes(jsonl(battle(), battle(winner="\x1b[31mcat"), *[battle(None)] * 30))

@@ -17,7 +17,6 @@ from arena.core.errors import UsageError
 from arena.core.fit import TogetherVerdict
 from arena.core.machine import GIB, MIB, Fits, Gpu, Machine
 from arena.core.models import ModelInfo, ModelRef
-from arena.core.ports import Probe
 from arena.hardware.amd import SysfsReader
 from arena.hardware.apple import AppleReader
 from arena.hardware.host import SHARES_RAM, HostReader
@@ -128,7 +127,7 @@ def test_values_that_fail_are_notes(tmp_path):
 
 
 def test_this_machine():
-    probe: Probe = MachineProbe()
+    probe = MachineProbe()
     probe.read()
     machine = probe.read()
     assert 0 < machine.ram_free_bytes <= machine.ram_total_bytes

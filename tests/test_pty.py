@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -13,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from pty_app import WIDE
-from pty_stage import APP, Line, Terminal
+from arena.core.text import clean
+from pty_app import HOSTILE, WIDE
+from pty_stage import APP, Line, Terminal, foreign
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc, and needs a pty")
 
@@ -79,6 +82,32 @@ def test_nothing_a_model_says_is_a_command_to_the_terminal(tmp_path, env):
         terminal.until(lambda: "You said" in terminal.text)
         assert terminal.foreign == []
         assert terminal.mode(1049)
+
+
+def clipboards(terminal: Terminal) -> list[str]:
+    """What the program has put into the terminal's clipboard (OSC 52)."""
+    return [base64.b64decode(found).decode() for found in re.findall(rb"\x1b\]52;c;([^\x07]*)\x07", terminal.raw)]
+
+
+@pytest.mark.parametrize("options", [(), ("--stock",)], ids=["differences", "stock"])
+def test_the_clipboard_gets_what_the_user_copies_and_nothing_else(tmp_path, options):
+    with play(tmp_path, "hostile", *options) as terminal:
+        ready(terminal)
+        terminal.send("cut\x1b[H\x1b[1;2F\x18")  # in the box: Home, Shift+End, Ctrl+X
+        terminal.until(lambda: "Ask them all" in terminal.text)
+        ask(terminal)
+        voting(terminal)
+        assert clipboards(terminal) == []
+        terminal.send("1")
+        terminal.settle()
+        terminal.send("y")
+        terminal.until(lambda: "characters copied" in terminal.text)
+        terminal.settle()
+        assert clipboards(terminal) == [clean(HOSTILE)]
+        if not options:
+            copied = base64.b64encode(clean(HOSTILE).encode())
+            rest = bytes(terminal.raw).replace(b"\x1b]52;c;" + copied + b"\x07", b"")
+            assert foreign(rest.decode("utf-8", "replace")) == []
 
 
 def test_what_terminals_count_differently_shifts_no_border(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from arena.core.errors import UsageError
 from arena.core.votes import Stage
 from arena.ratings.davidson import fit_davidson
-from arena.ratings.pairing import LEAST_SHOWN_SHARE, next_pair, next_set, set_chances
+from arena.ratings.pairing import LEAST_SHOWN_SHARE, next_set, set_chances
 from arena.ratings.posterior import beats, gaps
 
 KEYS = ("a", "b", "c", "d", "e")
@@ -66,12 +66,6 @@ def test_sets_are_drawn_as_often_as_their_propensity_says(size):
         drawn[chosen] += 1
     for keys, expected in zip(sets, chances.tolist(), strict=True):
         assert drawn[keys] / 3000 == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 3000) ** 0.5)
-
-
-def test_a_pair_is_a_set_of_two():
-    found = fit_davidson(even("ab", 3), KEYS)
-    pair = next_pair(found, SEEN, KEYS, random.Random(3), pair_counts={})
-    assert pair == next_set(found, SEEN, KEYS, random.Random(3), 2, pair_counts={})
 
 
 def test_three_quarters_go_to_the_pair_of_the_largest_worth_and_one_to_the_least_shown():
@@ -149,7 +143,7 @@ def test_a_newcomer_plays_next_whatever_the_pairs_say():
 
 def test_only_candidates_play():
     found = fit_davidson(even("ab", 3), KEYS)
-    chosen, propensity = next_pair(found, SEEN, {"b", "d"}, random.Random(1), pair_counts={})
+    chosen, propensity = next_set(found, SEEN, {"b", "d"}, random.Random(1), 2, pair_counts={})
     assert (chosen, propensity) == (("b", "d"), 1)
 
 

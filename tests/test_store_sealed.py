@@ -16,20 +16,22 @@ from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, ready, vote
 
 VIEWS = {"open_rounds", "seats_revealed", "leaderboard_votes", "waiting_rounds", "answers_revealed", "speed"}
 SPEED = "1234.5"
+INFOS = {
+    player.ref: ModelInfo(player.ref, family=family, size_bytes=4_650_000_123)
+    for player, family in ((ALPHA, "llama"), (BETA, "qwen3"))
+}
 
 
 @pytest.fixture
 def ledger(tmp_path: Path):
     with SqliteLedger(tmp_path / "arena.db") as opened:
-        for player, family in ((ALPHA, "llama"), (BETA, "qwen3")):
-            opened.describe(player, ModelInfo(player.ref, family=family, size_bytes=4_650_000_123))
         yield opened
 
 
 def a_telling_round(ledger: SqliteLedger, upto: RoundState) -> str:
     """A round in which everything that could tell, tells, as far as that state."""
     round_ = a_round(ALPHA, BETA)
-    ledger.open_round(round_)
+    ledger.open_round(round_, INFOS)
     if upto is not RoundState.PLANNED:
         for seat in (0, 1):
             times = dict.fromkeys(("decode_tps", "ttft_ms", "server_e2e_ms"), float(SPEED))

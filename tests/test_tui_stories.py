@@ -279,6 +279,7 @@ async def test_keys_that_are_pressed_twice_play_and_vote_once(tmp_path):
             await pilot.press(*"why?", "enter", "enter", "escape", "l", "m", "h")
             await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTING)
             assert len(arena.history().result()) == 1
+            await until(pilot, lambda: not pilot.app.screen.closed.deaf)
             await pilot.press("a", "P", "b", "a")
             await revealed(pilot)
             await until(pilot, lambda: "You said: a." in screen_text(pilot))

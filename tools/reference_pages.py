@@ -12,11 +12,13 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 
 import click
+from textual.binding import Binding
 
 from arena import config
 from arena.cli import main as _  # noqa: F401 - its modules add their commands to the group
 from arena.cli.commands import main_group
 from arena.core.models import Sampling
+from arena.tui.keys import all_bindings
 
 DOCS = Path(__file__).parents[1] / "docs"
 _COMMANDS = """# Every command
@@ -37,6 +39,11 @@ _SERVERS = """## `[endpoints.NAME]`
 A server of your own, one table each; its models are called NAME/MODEL. `kind` is `ollama`, or `openai` for every other
 server; `url` its address, with `/v1` where it is not Ollama; `api_key_env` the variable that holds its key, which is
 never written anywhere; `silence_s` how long it may say nothing before it is given up. See [backends.md](backends.md).
+"""
+_KEYS = """## `[keys]`
+
+`"vote.tie" = "f6"` binds an action anew, to one key or several with commas between. Two actions that are possible at
+the same moment can't share a key: arena names both and does not start. Letters can't be bound where text is written.
 """
 _SHARED = frozenset({"db", "config", "help"})
 
@@ -65,7 +72,7 @@ def settings() -> str:
     """The page of the settings, in Markdown."""
     lines = [_SETTINGS, "| key | variable | default | |\n|---|---|---|---|"]
     for entry in fields(config.Settings):
-        if entry.name not in ("endpoints", "sampling"):
+        if entry.name not in ("endpoints", "sampling", "keys", *config.NOT_SET):
             variable = f"`ARENA_{entry.name.upper()}`" if entry.name in config.VARIABLES else ""
             default, said = _default(entry), _said_of(config.Settings)[entry.name]
             lines.append(f"| `{entry.name}` | {variable} | {default} | {_cell(said)} |")
@@ -75,7 +82,20 @@ def settings() -> str:
     lines += ["| key | default | |\n|---|---|---|"]
     said = _said_of(Sampling)
     lines += [f"| `{entry.name}` | {_default(entry)} | {_cell(said[entry.name])} |" for entry in fields(Sampling)]
-    return "\n".join([*lines, "", _SERVERS])
+    return "\n".join([*lines, "", _SERVERS, *_keys()])
+
+
+def _keys() -> Iterator[str]:
+    """The names under which keys can be bound anew."""
+    yield _KEYS
+    yield "| name | key | |\n|---|---|---|"
+    named: dict[str, list[Binding]] = {}
+    for binding in all_bindings():
+        named.setdefault(binding.id or "", []).append(binding)
+    for name, bindings in named.items():
+        said = bindings[0].tooltip or bindings[0].description or bindings[0].action
+        yield f"| `{name}` | {', '.join(f'`{each.key}`' for each in bindings)} | {_cell(said)} |"
+    yield ""
 
 
 def _default(entry: Field[object]) -> str:

@@ -16,16 +16,19 @@ from arena.core.endpoints import Endpoint, Wire
 from arena.core.errors import UsageError
 from arena.core.models import Sampling
 from arena.core.rounds import Pace, Schedule
+from arena.remembered import read
 
 _APP = "arena"
 _LEAST = {"max_tokens": 1, "context": 16}
 _MOST = 2**31 - 1
 _FROM_TO = {"controls": (0.0, 0.5), "reveal_after_s": (0.0, 60.0)}
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-_SWITCHES = ("discover", "slow_link")
-VARIABLES = ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link")
+_SWITCHES = ("discover", "slow_link", "ascii")
+VARIABLES = ("pace", "schedule", "seats", "theme", "lang", "db", "discover", "slow_link", "ascii")
 """Settings that ARENA_NAME in the environment sets."""
 _ENDPOINT_KEYS = ("kind", "url", "api_key_env", "silence_s")
+NOT_SET = ("state_file", "note")
+"""Fields that are no settings."""
 _OWN_ENDPOINTS = ("demo", "gguf")
 _DAY_S = 86_400
 Where = Callable[[str], str]
@@ -50,8 +53,10 @@ class Settings:
     """How answers are shown: even, at the pace of the slowest; live, as they come; whole, when all are there."""
     schedule: Schedule = Schedule.AUTO
     """Who runs when: turn, one after another; together; auto, one after another on each device."""
-    theme: str = "arena-dark"
-    """The colours of the screens; the command palette lists all."""
+    theme: str = "auto"
+    """The colours of the screens, as the command palette lists them; auto: arena-dark, arena-16 where there are 16."""
+    ascii: bool | None = None
+    """Whether borders and signs are drawn in ASCII; None: where the terminal has no others."""
     controls: float = 0.02
     """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
     reveal_after_s: float = 1.5
@@ -64,6 +69,12 @@ class Settings:
     """Whether servers are looked for on their usual loopback ports."""
     endpoints: tuple[Endpoint, ...] = ()
     """The tables [endpoints.NAME] of the config file."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The table [keys] of the config file: the name of a binding, and its keys with commas between."""
+    state_file: Path | None = None
+    """Where the screens keep what was chosen in them; None: nowhere."""
+    note: str = ""
+    """What could not be read and was left out, in a sentence."""
     sampling: Sampling = field(default_factory=Sampling)
     """The table [sampling] of the config file."""
 
@@ -75,9 +86,18 @@ def config_folder() -> Path:
     return user_config_path(_APP, appauthor=False)
 
 
-def load(config: Path | None = None, db: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises UsageError that names file, key and line."""
-    from platformdirs import user_cache_path, user_data_path  # noqa: PLC0415
+def load(
+    config: Path | None = None,
+    db: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    screens: bool = False,
+) -> Settings:
+    """Read the settings. Raises UsageError that names file, key and line.
+
+    `screens`: what was chosen in them the last time counts where nothing else is set.
+    """
+    from platformdirs import user_cache_path, user_data_path, user_state_path  # noqa: PLC0415
 
     environ = os.environ if environ is None else environ
     folder = config_folder()
@@ -86,7 +106,10 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
         db=user_data_path(_APP, appauthor=False) / "arena.db",
         prompts_folder=folder / "prompts",
         cache_folder=user_cache_path(_APP, appauthor=False),
+        state_file=user_state_path(_APP, appauthor=False) / "screens.json",
     )
+    if screens:
+        settings = _remembered(settings)
     path = named or folder / "config.toml"
     if named is not None or path.is_file():
         settings = _from_file(settings, path)
@@ -94,6 +117,17 @@ def load(config: Path | None = None, db: Path | None = None, environ: Mapping[st
         if value := environ.get(f"ARENA_{name.upper()}"):
             settings = _set(settings, name, _from_text(name, value), lambda key: f"ARENA_{key.upper()}")
     return replace(settings, db=db) if db is not None else settings
+
+
+def _remembered(settings: Settings) -> Settings:
+    path = settings.state_file
+    values, note = read(path) if path else ({}, "")
+    for name, value in values.items():
+        try:
+            settings = _set(settings, name, value, lambda _: str(path))
+        except UsageError as fault:
+            note = str(fault)
+    return replace(settings, note=note)
 
 
 def _from_text(name: str, value: str) -> str | int | bool:
@@ -123,13 +157,15 @@ def _from_file(settings: Settings, path: Path) -> Settings:
 
 
 def _set(settings: Settings, key: str, value: Any, where: Where) -> Settings:  # noqa: ANN401 - TOML holds anything
-    known = [entry.name for entry in fields(Settings)]
+    known = [entry.name for entry in fields(Settings) if entry.name not in NOT_SET]
     if key not in known:
         close = difflib.get_close_matches(key, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
         raise UsageError(f"{where(key)}: there is no setting '{key}'.", hint)
     if key == "sampling":
         return replace(settings, sampling=_sampling(settings.sampling, value, where))
+    if key == "keys":
+        return replace(settings, keys=_keys(value, where))
     if key == "endpoints":
         return replace(settings, endpoints=_endpoints(value, where))
     return replace(settings, **{key: _converted(key, value, where(key))})
@@ -204,6 +240,15 @@ _CONVERTERS: dict[str, Callable[[str, Any, str], Any]] = {
     **dict.fromkeys(_SWITCHES, _switch),
     "gguf_folders": _folders,
 }
+
+
+def _keys(table: Any, where: Where) -> dict[str, str]:  # noqa: ANN401
+    if not isinstance(table, dict):
+        raise UsageError(f"{where('keys')}: keys must be a table.", "Write [keys] on a line of its own.")
+    for name, value in table.items():
+        if not isinstance(value, str):
+            raise UsageError(f"{where(name)}: {name} must be text.", f'Write "{name}" = "x", the name in quotes too.')
+    return dict(table)
 
 
 def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa: ANN401

@@ -32,6 +32,7 @@ from arena.desk import Desk
 from arena.engine.room import Room
 from arena.exchange import Exchange
 from arena.lineup import Lineup
+from arena.remembered import keep
 from arena.scoring import Scores
 from arena.series import Series
 from arena.table import Table
@@ -64,6 +65,8 @@ class Arena:
         All but `settings` is for tests and scripted demonstrations; `clock` in ns.
         """
         self.settings = settings
+        self.first_start = not settings.db.exists()
+        """Whether there was no database yet."""
         self._room = Room()
         self._desk = Desk(settings.db)
         self.scores = Scores(self._desk, settings.sampling)
@@ -78,6 +81,11 @@ class Arena:
         )
         self.table = Table(settings, self._room, self._desk, self.lineup, rng or random.SystemRandom(), clock)
         self.series = Series(self._room, self._desk, self.lineup, self.table)
+
+    def remember(self, **chosen: str | int) -> None:
+        """Keep what was chosen on a screen for the next start: settings by name."""
+        if self.settings.state_file is not None:
+            keep(self.settings.state_file, chosen)
 
     # Prompts
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from arena.cli.reports import table
 from arena.core.battles import ME, SEVERAL
 from arena.core.bias import BiasReport
+from arena.core.errors import UsageError
 from arena.core.machine import human_bytes
 from arena.core.periods import begin_of
 from arena.core.ratings import Board, PairStanding, Standing
@@ -51,10 +52,20 @@ def boards_of(arena: Arena, options: BoardOptions) -> BoardReport:
     fits = arena.watch.fits(infos).result() if infos is not None else []
     voter = arena.exchange.voter(options.voter).result()
     board = arena.scores.board(options.tag, **narrowed, voter=voter, infos=infos, fits=fits).result()
+    if options.tag and not board.votes:
+        _refuse_unknown_tag(arena, options.tag)
     if options.no_archived:
         here = tuple(line for line in board.standings if line.here)
         board = replace(board, standings=here)
     return BoardReport(board, arena.scores.bias(voter).result(), options)
+
+
+def _refuse_unknown_tag(arena: Arena, tag: str) -> None:
+    """Raises UsageError for a tag that no vote has."""
+    known, _ = arena.scores.facets().result()
+    if tag not in known:
+        there = f"There are: {', '.join(clean_line(one, 40) for one in known[:20])}." if known else ""
+        raise UsageError(f"No vote has the tag '{clean_line(tag, 40)}'.", there or "Play a round of a pack first.")
 
 
 @dataclass(frozen=True, slots=True)

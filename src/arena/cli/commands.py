@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -36,21 +35,22 @@ def places(command: F) -> F:
 
 
 @contextmanager
-def opened(db: Path | None, config: Path | None, *, reads: bool = False) -> Iterator[Arena]:
+def opened(db: Path | None, config: Path | None, *, reads: bool = False, screens: bool = False) -> Iterator[Arena]:
     """An Arena on these files, closed afterwards. What stands before the command counts where it says nothing.
 
     `reads`: the command only reads, so a database that was named has to be there: it would be made for a typing error.
+    `screens`: it shows them, as they were set the last time.
     """
     from arena.config import load  # noqa: PLC0415 - `arena --help` is quick because nothing is imported before its use
     from arena.wiring import Arena  # noqa: PLC0415
 
     given = click.get_current_context().find_root().params
-    settings = load(config or given.get("config"), db or given.get("db"))
+    settings = load(config or given.get("config"), db or given.get("db"), screens=screens)
     named = db or given.get("db") or os.environ.get("ARENA_DB")
     if reads and named and not settings.db.exists():
         raise ArenaError(f"There is no database {settings.db}.", "Play a round into it first, or name another file.")
-    lang = given.get("lang") or settings.lang
-    arena = Arena(replace(settings, slow_link=settings.slow_link or bool(given.get("slow_link")), lang=lang))
+    said = {name: given[name] for name in ("lang", "slow_link", "ascii") if given.get(name)}
+    arena = Arena(replace(settings, **said))
     try:
         yield arena
     finally:
@@ -71,6 +71,7 @@ def print_json(value: object) -> None:
 @click.version_option(__version__, prog_name="arena")
 @click.option("-m", "--model", "models", multiple=True, metavar="MODEL", help="A contestant; give two or more.")
 @click.option("--slow-link", is_flag=True, help="For a slow line: fewer frames, no animation.  [ARENA_SLOW_LINK]")
+@click.option("--ascii", is_flag=True, help="Draw borders and signs in ASCII.  [ARENA_ASCII]")
 @click.option("--lang", type=click.Choice(["auto", "en", "ko"]), help="The language of the screens.  [ARENA_LANG]")
 @places
 @click.pass_context
@@ -82,7 +83,7 @@ def main_group(
     Without a command: the terminal UI. With nothing configured it plays with three embedded demo models.
     """
     if context.invoked_subcommand is None:
-        with opened(db, config) as arena:
+        with opened(db, config, screens=True) as arena:
             show_ui(arena, models)
     elif models:
         command = context.invoked_subcommand
@@ -98,17 +99,10 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
         from arena.cli.models import contestants  # noqa: PLC0415
 
         contestants(arena, models)  # a name that is off is said here, not inside the screen
-    from arena.tui.language import use  # noqa: PLC0415
+    from arena.tui.start import show  # noqa: PLC0415 - Textual, after the environment is set
 
-    use(arena.settings.lang)
-    from arena.tui.app import ArenaApp  # noqa: PLC0415 - Textual, after the environment is set
-    from arena.tui.leaving import leaves_when_told  # noqa: PLC0415
-
-    with leaves_when_told(partial(arena.close, dropped=True)):
-        app = ArenaApp(arena, models, judge=judge)
-        app.run()
-    if app.return_code:
-        sys.exit(app.return_code)
+    if code := show(arena, models, judge=judge):
+        sys.exit(code)
 
 
 @main_group.command()
@@ -176,7 +170,7 @@ def vote(
     """Judge waiting rounds, blind, in a random order. A queue that is not played yet goes on meanwhile."""
     from arena.cli import rounds  # noqa: PLC0415
 
-    with opened(db, config) as arena:
+    with opened(db, config, screens=verdict is None) as arena:
         if verdict is None:
             if not arena.waiting(1).result() and not any(queue.left for queue in arena.series.states().result()):
                 raise ArenaError("No round waits for a vote.", "Play some with `arena run`.")
@@ -343,6 +337,14 @@ def explain(metric: str | None, model: str | None) -> None:
         click.echo("fit\n    Whether a model fits: `arena explain fit`, or `arena explain fit MODEL`.")
 
 
+def _in_one_line(fault: click.ClickException) -> str:
+    """What click says, as a sentence with its hint."""
+    told = clean_line(fault.format_message(), 300).rstrip(".")
+    context = getattr(fault, "ctx", None)
+    path = context.command_path if context else "arena"
+    return told if "Did you mean" in told else f"{told}. `{path} --help` says more."
+
+
 def main() -> NoReturn:
     """Entry point of the program `arena`."""
     for stream in (sys.stdout, sys.stderr):
@@ -353,7 +355,7 @@ def main() -> NoReturn:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as fault:
-        fault.show()
+        narrate(f"arena: {_in_one_line(fault)}")
         sys.exit(fault.exit_code)
     except UsageError as fault:
         narrate(f"arena: {fault}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from arena.core.prompts import Prompt
 from arena.core.text import clean_line, counted
 from arena.wiring import Arena
 
+_LEAST_FREE = 100_000_000
+"""Bytes below which a disk is as good as full."""
+_NO_GPU = "no GPU was found: models run on the CPU. If there is one, see whether `nvidia-smi` or `rocm-smi` finds it"
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -29,7 +34,7 @@ class Finding:
 def examine(arena: Arena) -> list[Finding]:
     """Look at everything; a fault of one check is a finding, and the others go on."""
     checks: tuple[Callable[[Arena], Iterator[Finding]], ...] = (
-        *(_program, _terminal, _store, _packs, _machine, _models),
+        *(_program, _terminal, _screens, _store, _disk, _packs, _machine, _models),
     )
     findings: list[Finding] = []
     for check in checks:
@@ -51,11 +56,40 @@ def _terminal(_: Arena) -> Iterator[Finding]:
     from arena.tui.wire.check import why_stock  # noqa: PLC0415
 
     about = ", in a multiplexer: emoji are drawn plainly" if counts_otherwise() else ""
-    yield Finding(good=term != "dumb", text=f"terminal {term or 'none'}, {encoding}{about}")
+    yield Finding(good=True, text=f"terminal {term or 'none'}, {encoding}{about}")
+    if term == "dumb":
+        yield Finding(good=False, text="TERM=dumb can't draw a screen. Use another terminal, or `arena run`.")
     if stock := why_stock():
         yield Finding(good=sys.platform == "win32", text=stock)
     if encoding.lower().replace("-", "") != "utf8":
         yield Finding(good=False, text="The terminal does not write UTF-8. Start with PYTHONIOENCODING=utf-8 arena.")
+
+
+def _screens(arena: Arena) -> Iterator[Finding]:
+    from arena.tui import keys, terminal, theme  # noqa: PLC0415 - Textual
+
+    settings = arena.settings
+    keys.take(settings.keys)  # what is off with them is a finding of its own
+    names = [known.name for known in theme.THEMES]
+    plain = terminal.draws_ascii_only() if settings.ascii is None else settings.ascii
+    chosen = settings.theme if settings.theme != "auto" else names[-1 if terminal.has_few_colors() else 0]
+    yield Finding(
+        good=True, text=f"theme {clean_line(chosen, 40)}, {'ASCII' if plain else 'Unicode'} borders and signs"
+    )
+    if not theme.exists(chosen):
+        told = f"There is no theme '{clean_line(chosen, 40)}'. arena's own: {', '.join(names)}."
+        yield Finding(good=False, text=told)
+    for told in keys.warnings():
+        yield Finding(good=True, text=told)
+    if settings.note:
+        yield Finding(good=True, text=clean_line(settings.note, 300))
+
+
+def _disk(arena: Arena) -> Iterator[Finding]:
+    free = shutil.disk_usage(arena.settings.db.parent).free
+    if free < _LEAST_FREE:
+        told = f"Only {human_bytes(free)} are free where the database is. Make room: votes could not be stored."
+        yield Finding(good=False, text=told)
 
 
 def _store(arena: Arena) -> Iterator[Finding]:
@@ -71,7 +105,7 @@ def _store(arena: Arena) -> Iterator[Finding]:
 def _packs(arena: Arena) -> Iterator[Finding]:
     shelf = arena.prompts()
     count = sum(len(pack.prompts) for pack in shelf.packs)
-    yield Finding(good=count > 0, text=f"{count} prompts in {len(shelf.packs)} packs")
+    yield Finding(good=True, text=f"{count} prompts in {len(shelf.packs)} packs")
     for fault in shelf.faults:
         yield Finding(good=False, text=clean_line(str(fault), 300))
 
@@ -81,7 +115,7 @@ def _machine(arena: Arena) -> Iterator[Finding]:
     for gpu in machine.gpus:
         yield Finding(good=True, text=f"GPU {gpu.index} {clean_line(gpu.name)}: {human_bytes(gpu.free_bytes)} free")
     if not machine.gpus:
-        yield Finding(good=True, text="no GPU that NVML sees: models run on the CPU")
+        yield Finding(good=True, text=_NO_GPU)
     yield Finding(good=True, text=f"RAM: {human_bytes(machine.ram_free_bytes)} free")
     for note in machine.notes:
         yield Finding(good=True, text=clean_line(note))
@@ -108,4 +142,5 @@ def _engine(arena: Arena, infos: Sequence[ModelInfo]) -> Iterator[Finding]:
     if demo and not demo[0].note:
         tried = arena.lineup.try_model(demo[0], Prompt("What is 1 + 1?")).result()
         text = f"embedded engine: {demo[0].ref} answers at {tried.decode_tps or 0:,.0f} tokens/s"
-        yield Finding(good=tried.out_chars > 0, text=text)
+        silent = f"embedded engine: {demo[0].ref} says nothing. Install llama-cpp-python anew."
+        yield Finding(good=tried.out_chars > 0, text=text if tried.out_chars else silent)

@@ -15,7 +15,7 @@ import click
 
 from arena.cli.commands import main_group, narrate, opened, places, print_json
 from arena.cli.files import STANDARD, why, writing
-from arena.core.battles import Imported, PastImport
+from arena.core.battles import ME, Imported, PastImport
 from arena.core.errors import ArenaError, UsageError
 from arena.core.text import clean_line, counted
 
@@ -56,6 +56,7 @@ def export_votes(
 @click.argument("file", required=False, metavar="[FILE]")
 @click.option("--voter", metavar="NAME", help="Whose votes these are; default: as the file is called.")
 @click.option("--skip-bad", is_flag=True, help="Import the good rows of a file that has bad ones.")
+@click.option("--yes", is_flag=True, help="Yes, these are my votes: with --voter me, where the file came as another's.")
 @click.option("--list", "listed", is_flag=True, help="What was imported.")
 @click.option("--remove", type=int, metavar="ID", help="Leave an imported file out again.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
@@ -64,6 +65,7 @@ def import_votes(
     file: str | None,
     voter: str | None,
     skip_bad: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
     listed: bool,  # noqa: FBT001
     remove: int | None,
     as_json: bool,  # noqa: FBT001
@@ -83,7 +85,17 @@ def import_votes(
         elif file is None:
             _list(arena.exchange.imports().result(), as_json=as_json)
         else:
+            if voter == ME and not yes:
+                _refuse_what_is_anothers(arena, file)
             _report(file, _take(arena, file, voter, skip_bad=skip_bad), skip_bad=skip_bad, as_json=as_json)
+
+
+def _refuse_what_is_anothers(arena: Arena, file: str) -> None:
+    """Raises UsageError where a file of that name is here as the votes of somebody else."""
+    came = (one.voter for one in arena.exchange.imports().result() if one.source == Path(file).name)
+    if other := next((voter for voter in came if voter != ME), None):
+        whose = f"'{clean_line(Path(file).name, 60)}' is here as the votes of {clean_line(other, 60)}."
+        raise UsageError(whose, "If they are yours, say --yes.")
 
 
 def _take(arena: Arena, file: str, voter: str | None, *, skip_bad: bool) -> Imported:

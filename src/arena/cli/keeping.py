@@ -23,7 +23,7 @@ def doctor(repair: bool, db: Path | None, config: Path | None) -> None:  # noqa:
     """What works here, what does not, and what to do about it."""
     from arena.cli.doctor import examine  # noqa: PLC0415
 
-    with opened(db, config) as arena:
+    with opened(db, config, screens=True) as arena:
         if repair:
             done = arena.repair()
             if done is not None and not done.rounds:

@@ -85,12 +85,6 @@ class Machine:
     cpu_throttles: int | None = None
     """How often the CPU has held its clocks down for heat since it was started; None where nobody counts."""
 
-    @property
-    def vram_free_bytes(self) -> int | None:
-        """Free memory of the roomiest GPU; None without one that says."""
-        known = [gpu.free_bytes for gpu in self.gpus if gpu.free_bytes is not None]
-        return max(known) if known else None
-
 
 class Fits(StrEnum):
     """The answer to 'does it fit?'."""

@@ -1,4 +1,4 @@
-"""The interfaces at which the rooms meet: a way to reach models, a store, a machine."""
+"""Where the rooms meet: what a way to reach models promises, what it is asked, and what a stored round is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Protocol, runtime_checkable
 
 from arena.core.endpoints import Endpoint, PullProgress
 from arena.core.events import Piece
-from arena.core.machine import FitVerdict, Machine
 from arena.core.models import Contestant, ModelInfo, ModelRef, Sampling
 from arena.core.prompts import Prompt, Turn
 from arena.core.rounds import Answer, Exchange, Round, RoundState
@@ -117,41 +116,3 @@ class RoundRecord:
     """The turns before this one, the first one first."""
     second: Verdict | None = None
     """Which one the voter would use, knowing names and speeds; never rated beside the blind votes."""
-
-
-class Ledger(Protocol):
-    """The store of rounds and votes. Every call is one transaction."""
-
-    def open_round(self, round_: Round) -> None:
-        """Store a dealt round as planned."""
-        ...
-
-    def save_answer(self, round_id: str, answer: Answer) -> None:
-        """Store the answer of a seat."""
-        ...
-
-    def close_round(self, round_id: str, state: RoundState, flags: Sequence[str] = ()) -> None:
-        """Say how generation ended: ready or void."""
-        ...
-
-    def cast(self, vote: Vote) -> None:
-        """Store a vote. Raises ArenaError when the round is unknown, not ready or revealed already."""
-        ...
-
-    def round(self, round_id: str) -> RoundRecord:
-        """The round with that id, or an unambiguous beginning or end of it. Raises ArenaError."""
-        ...
-
-
-class Probe(Protocol):
-    """Reads the machine."""
-
-    def read(self) -> Machine:
-        """The machine as it stands now. Never raises: what can't be read is a note."""
-        ...
-
-    def fit(
-        self, info: ModelInfo, machine: Machine, *, context: int, kv_type: str = "f16", slots: int = 1
-    ) -> FitVerdict:
-        """Whether a model fits on that machine."""
-        ...

@@ -24,18 +24,6 @@ FIRST_SHOWINGS = 2
 """Everybody is shown this often before the votes decide."""
 
 
-def next_pair(
-    fit: Fit,
-    shown_counts: Mapping[str, int],
-    candidates: Collection[str],
-    rng: random.Random,
-    *,
-    pair_counts: Mapping[tuple[str, str], int],
-) -> tuple[tuple[str, ...], float]:
-    """The pair to show next, and the probability with which it was chosen: `next_set` of size 2."""
-    return next_set(fit, shown_counts, candidates, rng, 2, pair_counts=pair_counts)
-
-
 def next_set(
     fit: Fit,
     shown_counts: Mapping[str, int],

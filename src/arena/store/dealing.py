@@ -178,11 +178,6 @@ class LedgerDealing(LedgerLoads):
         )
         return [row["id"] for row in found if not in_good_hands(row)]
 
-    def describe(self, contestant: Contestant, info: ModelInfo) -> None:
-        """Note the family, parameters and size of a contestant's model, which are no part of its identity."""
-        with self._connection.writing() as db:
-            self._know(db, contestant, info)
-
     def _insert_round(self, db: sqlite3.Connection, round_: Round, infos: Infos, queue: int | None = None) -> None:
         prompt = rows.storable_prompt(round_.prompt)
         if db.execute("SELECT 1 FROM rounds WHERE id = ?", [storable(round_.id)]).fetchone():

@@ -41,7 +41,7 @@ WITH RECURSIVE turns(id) AS (
 
 
 class SqliteLedger(LedgerDealing):
-    """The Ledger of core.ports in one SQLite file. Close it, or use it as a context manager."""
+    """Rounds and votes in one SQLite file. Close it, or use it as a context manager."""
 
     @property
     def path(self) -> Path:

@@ -183,10 +183,6 @@ class LedgerReader:
             RoundView(row["id"], rows.prompt_of(row), tuple(LABELS[: row["seats"]]), Pace(row["pace"])) for row in found
         ]
 
-    def waiting_count(self) -> int:
-        """How many rounds wait for a vote."""
-        return int(self._connection.rows("SELECT count(*) AS n FROM rounds WHERE state = 'ready'")[0]["n"])
-
     def history(
         self, limit: int = 50, search: str = "", *, offset: int = 0, tag: str = "", state: RoundState | None = None
     ) -> list[HistoryLine]:

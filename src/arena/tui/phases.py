@@ -35,6 +35,10 @@ BLIND = frozenset({Phase.ANSWERING, Phase.VOTING, Phase.FOLLOWING, Phase.VOTED})
 _FREE = frozenset(Phase) - BLIND
 _SHOWN = frozenset(Phase) - {Phase.ASKING}
 _JUDGING = frozenset({Phase.VOTING, Phase.REVEALED})
+VERDICTS = frozenset({"pick", "clearly", "level", "tie", "vote", "reroll", "peek"})
+"""Actions that say or end something for good; who has not meant them can't take them all back."""
+OPENERS = frozenset({"further", "note", "copy", "keep", "differ"})
+"""Actions that open something with keys of its own; what is sent in one go with them may arrive before it is there."""
 
 ALLOWED: dict[str, frozenset[Phase]] = {
     "ask_again": frozenset({Phase.REVEALED}),
@@ -63,6 +67,10 @@ ALLOWED: dict[str, frozenset[Phase]] = {
     "take_back": frozenset({Phase.VOTED}),
     "zoom": _SHOWN,
     "pane": _SHOWN,
+    "find": _SHOWN,
+    "copy": _SHOWN,
+    "keep": _SHOWN,
+    "differ": _SHOWN - {Phase.ANSWERING},
 }
 """The phases in which an action is possible; an action that is not listed always is."""
 
@@ -101,6 +109,10 @@ KEYS: list[BindingType] = [
         "d", "thinking", "Thinking", tooltip="What they thought before they answered", show=False, id="round.think"
     ),
     Binding("z", "zoom", "Zoom", tooltip="One pane over the whole width", show=False, id="pane.zoom"),
+    Binding("slash", "find", "Find", tooltip="Find words in the answers", show=False, id="pane.find"),
+    Binding("D", "differ", "Compare", tooltip="Two answers, sentence by sentence", show=False, id="pane.differ"),
+    Binding("y", "copy", "Copy", tooltip="An answer or its code, to the clipboard", show=False, id="pane.copy"),
+    Binding("Y", "keep", "Copy to file", tooltip="An answer or its code, into a file", show=False, id="pane.keep"),
     Binding("1", "pane(0)", "Pane A", show=False, id="pane.a"),
     Binding("2", "pane(1)", "Pane B", show=False, id="pane.b"),
     Binding("3", "pane(2)", "Pane C", show=False, id="pane.c"),

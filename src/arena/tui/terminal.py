@@ -9,6 +9,8 @@ from typing import TextIO
 
 from arena.core.errors import ArenaError
 
+_ASCII_ONLY = ("linux", "vt", "ansi", "cons25", "dumb")
+"""How the names of terminals begin whose fonts lack the rounded borders and most signs."""
 _COLOR_SYSTEMS = ("auto", "standard", "256", "truecolor", "windows")
 
 
@@ -35,6 +37,21 @@ def check_terminal() -> None:
     if os.environ.get("NO_COLOR") == "":
         del os.environ["NO_COLOR"]  # no-color.org: only a value that is not empty counts
     os.environ.setdefault("TEXTUAL_FPS", "30")  # more is never sent
+
+
+def draws_ascii_only() -> bool:
+    """Whether the terminal has no signs but those of ASCII that can be relied on."""
+    return os.environ.get("TERM", "").startswith(_ASCII_ONLY)
+
+
+def has_few_colors() -> bool:
+    """Whether the terminal has 16 colours, or says nothing of more."""
+    wanted = os.environ.get("TEXTUAL_COLOR_SYSTEM", "auto").lower()
+    if wanted != "auto":
+        return wanted == "standard"
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return False
+    return sys.platform != "win32" and not os.environ.get("TERM", "").endswith(("256color", "kitty"))
 
 
 def counts_otherwise() -> bool:

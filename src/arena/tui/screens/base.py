@@ -12,6 +12,7 @@ from textual.screen import ModalScreen, Screen
 
 from arena.core.errors import ArenaError
 from arena.core.text import clean_line
+from arena.tui.keymap import rebound
 from arena.tui.language import _
 from arena.tui.wire.wired_app import FRAME_S, WiredApp
 from arena.wiring import Arena
@@ -21,6 +22,11 @@ T = TypeVar("T")
 
 class TranslatedKeys(Screen[T]):
     """Names its keys in the language of the user, in the footer and wherever else keys are listed."""
+
+    def __init__(self) -> None:
+        """With the keys as they are bound now."""
+        super().__init__()
+        self._bindings = rebound(self._bindings)
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:

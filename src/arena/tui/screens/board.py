@@ -51,8 +51,8 @@ class BoardScreen(ArenaScreen):
         Binding("a", "archived", "Archived", tooltip="Hide or show who can't be reached", id="board.archived"),
         Binding("0", "all", "All", tooltip="All votes again", show=False, id="board.all"),
         Binding("escape,l", "app.pop_screen", "Back", id="board.back"),
-        Binding("question_mark", "app.help", "Help"),
-        Binding("q", "app.leave", "Quit"),
+        Binding("question_mark", "app.help", "Help", id="board.help"),
+        Binding("q", "app.leave", "Quit", id="board.quit"),
     ]
 
     def __init__(self, arena: Arena) -> None:

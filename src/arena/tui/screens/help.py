@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Footer, Static
@@ -26,6 +27,9 @@ _SECTIONS = (
             ("space", N_("show complete answers at once")),
             ("1 2 3  z", N_("go to an answer; one answer over the whole width")),
             ("v", N_("all of a long prompt, and back")),
+            ("/", N_("find words in all answers: Enter or ↓ next, ↑ the one before, Esc ends")),
+            ("D", N_("compare two answers, sentence by sentence")),
+            ("y  Y", N_("copy an answer or its code: to the clipboard; into a file")),
         ),
     ),
     (
@@ -69,17 +73,35 @@ _FAIR = N_(
 class HelpScreen(Dialog[None]):
     """One page of help."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "Back")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "dismiss", "Back", id="help.back")]
+
+    def __init__(self, now: Iterable[ActiveBinding], shown: Callable[[Binding], str]) -> None:
+        """`now`: the keys that mean something on the screen behind; `shown` says how a key is called."""
+        super().__init__()
+        self._now = _described(now, shown)
 
     def compose(self) -> ComposeResult:
         """The page."""
         with VerticalScroll(id="help", classes="dialog"):
-            yield Static(_page(), markup=False)
+            yield Static(_page(self._now), markup=False)
         yield Footer(show_command_palette=False)
 
 
-def _page() -> Content:
-    lines: list[Content] = []
+def _described(now: Iterable[ActiveBinding], shown: Callable[[Binding], str]) -> list[tuple[str, str]]:
+    """Keys and what they do, as they are bound now: `n enter`, `Next`."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for active in now:
+        binding = active.binding
+        if binding.id and binding.description:
+            told = f"{binding.description}: {active.tooltip}" if active.tooltip else binding.description
+            found.setdefault(binding.id, ([], told))[0].append(shown(binding))
+    return [(" ".join(dict.fromkeys(keys)), told) for keys, told in found.values()]
+
+
+def _page(now: Sequence[tuple[str, str]]) -> Content:
+    lines = [Content.styled(_("Here and now"), "bold $accent")]
+    lines += [Content.assemble((f"  {key:<12}", "bold"), told) for key, told in now]
+    lines.append(Content(""))
     for title, keys in _SECTIONS:
         lines.append(Content.styled(_(title), "bold $accent"))
         lines += [Content.assemble((f"  {key:<12}", "bold"), _(text)) for key, text in keys]

@@ -17,7 +17,7 @@ from arena.core.rounds import RoundState, RoundView, SealedRound
 from arena.core.text import clean_line
 from arena.tui.language import N_, _
 from arena.tui.revealing import verdict_words
-from arena.tui.screens.base import ArenaScreen
+from arena.tui.screens.reading import ReadingScreen
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -34,7 +34,7 @@ _SEALED_NOTE = {
 }
 
 
-class HistoryScreen(ArenaScreen):
+class HistoryScreen(ReadingScreen):
     """Every round that was played; names only of those that are revealed."""
 
     AUTO_FOCUS = "#rounds"
@@ -44,10 +44,13 @@ class HistoryScreen(ArenaScreen):
         Binding("3", "pane(2)", show=False, id="history.c"),
         Binding("z", "zoom", "Zoom", id="history.zoom"),
         Binding("d", "thinking", "Thinking", id="history.think"),
+        Binding("y", "copy", "Copy", id="history.copy"),
+        Binding("Y", "keep", "Copy to file", show=False, id="history.keep"),
+        Binding("D", "differ", "Compare", id="history.differ"),
         Binding("slash", "search", "Search", id="history.search"),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
-        Binding("question_mark", "app.help", "Help"),
-        Binding("q", "app.leave", "Quit"),
+        Binding("question_mark", "app.help", "Help", id="history.help"),
+        Binding("q", "app.leave", "Quit", id="history.quit"),
     ]
 
     def __init__(self, arena: Arena) -> None:
@@ -55,6 +58,7 @@ class HistoryScreen(ArenaScreen):
         super().__init__(arena)
         self._wanted = ""
         """The round that is to be shown, while one is being put up."""
+        self._round_id = ""
 
     def compose(self) -> ComposeResult:
         """Search, list, detail."""
@@ -70,13 +74,10 @@ class HistoryScreen(ArenaScreen):
         """List what there is now."""
         self.background(self._list(self.query_one("#search", Input).value), "list")
 
-    def action_pane(self, index: int) -> None:
-        """Go to an answer."""
-        self.query_one(PaneRow).go(index)
-
-    def action_zoom(self) -> None:
-        """Show one answer over the whole width, or all again."""
-        self.query_one(PaneRow).zoom()
+    @property
+    def round_id(self) -> str:
+        """The round under the cursor."""
+        return self._round_id
 
     def action_thinking(self) -> None:
         """What was thought before the answers, and back; of a sealed round nothing."""
@@ -152,4 +153,5 @@ class HistoryScreen(ArenaScreen):
         self.query_one("#detail-head", Static).update(head)
         row = self.query_one(PaneRow)
         await row.deal(view.labels)
+        self._round_id = view.id
         row.show(found)

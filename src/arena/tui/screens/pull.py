@@ -41,7 +41,7 @@ class PullScreen(Dialog[ModelInfo | None]):
         with Vertical(id="pull", classes="dialog"):
             yield Static(Content.styled(_("Fetch a model through Ollama"), "bold"), markup=False)
             yield Input(placeholder=_("qwen3:8b, or ENDPOINT/NAME"), id="pull-name")
-            yield ProgressBar(show_eta=False, id="pull-bar")
+            yield ProgressBar(id="pull-bar")
             yield Static(markup=False, id="pull-hint")
 
     def on_mount(self) -> None:

@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Static
 
 from arena.core.errors import ArenaError
+from arena.core.machine import Fits
 from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace
@@ -55,6 +56,8 @@ class RoundScreen(TableScreen):
         self._example = -1
         self._board: Board | None = None
         self._judging = Judging(arena)
+        self._first: tuple[str, ...] = ()
+        """What the very first start has to say."""
 
     def compose(self) -> ComposeResult:
         """Phase bar; the question, the panes and the vote on the left; the side on the right."""
@@ -97,6 +100,8 @@ class RoundScreen(TableScreen):
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
         self._found.set()
+        if self.arena.first_start:
+            self.background(self._introduce(), "introduction")
         if judge:
             self.errand(self._judge_waiting())
         else:
@@ -119,7 +124,27 @@ class RoundScreen(TableScreen):
 
     def _welcome(self) -> None:
         names = [str(info) for info in self._choice.infos]
-        self.query_one(Welcome).show(names, self._choice.seats, self._pace)
+        first = self._first if self._is_new else ()
+        self.query_one(Welcome).show(names, self._choice.seats, self._pace, first)
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether nobody has played here yet."""
+        return self.arena.first_start and self.live is None
+
+    async def _introduce(self) -> None:
+        """Say what was found on this machine, and how much of it fits."""
+        self._first = (_("This is the first start: there is no database yet, the first round makes it."),)
+        self._welcome()
+        reached = [found for found in await wrap_future(self.arena.lineup.reach()) if found.infos]
+        infos = [info for found in reached for info in found.infos]
+        there = ", ".join(f"{found.name} {len(found.infos)}" for found in reached)
+        fits = await wrap_future(self.arena.watch.fits(infos))
+        fitting = sum(fit.verdict in (Fits.FITS, Fits.TIGHT, Fits.CPU) for fit in fits)
+        told = plural("{n} model was found", "{n} models were found", len(infos))
+        room = _("{told} ({there}); {count} fit into the memory that is free.")
+        self._first = (*self._first, room.format(told=told, there=there, count=fitting))
+        self._welcome()
 
     def on_resize(self) -> None:
         """Show the side and the panes as the width allows."""
@@ -135,8 +160,9 @@ class RoundScreen(TableScreen):
             self.query_one(BoardPanel).seal()
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
+            self._row.stop_finding()
             self.query_one(PromptBox).focus()
-        else:
+        elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)
         self._draw_phase()
 
@@ -172,6 +198,16 @@ class RoundScreen(TableScreen):
         """Offer the next example prompt."""
         self.background(self._offer_example(), "example")
 
+    def on_prompt_box_sample_wanted(self) -> None:
+        """At the very first start Enter alone plays a round."""
+        if self._is_new and self.phase is Phase.ASKING:
+            self.errand(self._ask_sample())
+
+    async def _ask_sample(self) -> None:
+        await self._found.wait()
+        if self._examples:
+            await self._ask(self._examples[0])
+
     async def _offer_example(self) -> None:
         await self._found.wait()
         if self._examples:
@@ -197,6 +233,7 @@ class RoundScreen(TableScreen):
         while next(paces) is not self._pace:
             pass
         self._pace = next(paces)
+        self.arena.remember(pace=self._pace.value)
         self._welcome()
         self.tell(_(_PACE_NOTES[self._pace]))
 
@@ -257,6 +294,7 @@ class RoundScreen(TableScreen):
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:
+            self.arena.remember(seats=choice.seats)
             self._seat(choice)
             self.enter(Phase.ASKING)
 

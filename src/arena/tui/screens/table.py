@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.binding import BindingType
 from textual.content import Content
+from textual.events import Key
 from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widgets import Static
@@ -19,13 +20,13 @@ from arena.core.ports import RoundRecord
 from arena.core.rounds import LABELS, RoundState, RoundView, SealedRound
 from arena.core.text import clean, clean_line
 from arena.core.votes import Kind, Strength, Verdict
+from arena.tui.closed_keys import ClosedKeys
 from arena.tui.language import _
 from arena.tui.live_round import LiveRound
-from arena.tui.phases import ALLOWED, KEYS, Phase
+from arena.tui.phases import ALLOWED, KEYS, OPENERS, Phase
 from arena.tui.revealing import verdict_words
-from arena.tui.screens.base import ArenaScreen
 from arena.tui.screens.line import LineScreen
-from arena.tui.widgets.pane_row import PaneRow
+from arena.tui.screens.reading import ReadingScreen
 from arena.tui.widgets.progress_line import ProgressLine
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
@@ -40,7 +41,7 @@ _PATIENCE = 50
 """Looks at the desk, a frame apart, for a round that is about to come back."""
 
 
-class TableScreen(ArenaScreen):
+class TableScreen(ReadingScreen):
     """What is done with a round that was dealt. Who plays, and what is asked, is the business of the screen on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = KEYS
@@ -61,6 +62,7 @@ class TableScreen(ArenaScreen):
         self._shown_ns = 0
         self._opening: Timer | None = None
         """Runs while a vote can be taken back."""
+        self.closed = ClosedKeys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means something now."""
@@ -72,8 +74,33 @@ class TableScreen(ArenaScreen):
             return self._voted
         return not (action == "show_all" and not (self.live and self.live.pacer.generated))
 
+    def on_key(self, event: Key) -> None:
+        """Look at a key before it does what it is bound to: it may be closed, or come right behind one that is."""
+        if self._row.finds:
+            return
+        bound = [key for _node, keys in self._modal_binding_chain for key in keys.key_to_bindings.get(event.key, ())]
+        actions = [key.action.partition("(")[0] for key in bound]
+        if event.key in self.active_bindings:
+            if self.closed.swallows(actions):
+                event.stop()
+            elif OPENERS.intersection(actions):
+                self.closed.hold()
+        elif not self.busy and (reason := self.closed.why(actions, self.phase)):
+            self.tell(reason)
+
+    def on_screen_resume(self) -> None:
+        """Who comes from another screen types nothing along."""
+        self.closed.listen()
+
+    @property
+    def round_id(self) -> str:
+        """The round that is shown."""
+        return self.live.view.id if self.live is not None else ""
+
     def enter(self, phase: Phase) -> None:
         """Go on to a phase."""
+        if self.phase is Phase.FOLLOWING:
+            self.closed.listen()
         self.phase = phase
         for each in Phase:
             self.set_class(each is phase, each.css)
@@ -88,6 +115,7 @@ class TableScreen(ArenaScreen):
         self.live = LiveRound(view, lambda emit: self.arena.table.play(view.id, emit))
         self.query_one(PromptBox).clear()
         self._ask_above(view)
+        self.closed.forget()
         self.enter(Phase.ANSWERING)
 
     async def set_the_table(self, view: RoundView) -> None:
@@ -355,21 +383,7 @@ class TableScreen(ArenaScreen):
         await wrap_future(self.arena.annotate(round_id, note))
         self.tell(_("Noted."))
 
-    # Panes
-
-    @property
-    def _row(self) -> PaneRow:
-        return self.query_one(PaneRow)
-
     def action_thinking(self) -> None:
         """What was thought before the answers, and back."""
         if not self._row.think():
             self.tell(_("None of them has told what it thought."))
-
-    def action_zoom(self) -> None:
-        """Show one pane over the whole width, or all again."""
-        self._row.zoom()
-
-    def action_pane(self, index: int) -> None:
-        """Go to a pane."""
-        self._row.go(index)

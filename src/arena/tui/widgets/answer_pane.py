@@ -17,8 +17,13 @@ from textual.strip import Strip
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
+from arena.tui.keymap import rebound
 from arena.tui.language import _
+from arena.tui.widgets.finding import Found
 from arena.tui.widgets.markdown_lines import MarkdownLines
+
+_HIDDEN_WIDTH = 80
+"""At which a pane that is not shown is laid out: at its own, none, every word would be broken."""
 
 
 class AnswerText(ScrollView, can_focus=True):
@@ -28,10 +33,11 @@ class AnswerText(ScrollView, can_focus=True):
     # It takes no room: each new line would repaint it, and the header says what is hidden.
     DEFAULT_CSS = "AnswerText { height: 1fr; overflow-x: hidden; overflow-y: scroll; scrollbar-size: 0 0; }"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False),
-        Binding("k", "scroll_up", "Up", show=False),
-        Binding("g", "scroll_home", "Top", show=False),
-        Binding("G", "scroll_end", "End", show=False),
+        Binding("j", "scroll_down", "Down", show=False, id="text.down"),
+        Binding("k", "scroll_up", "Up", show=False, id="text.up"),
+        Binding("g", "scroll_home", "Top", show=False, id="text.top"),
+        Binding("G", "scroll_end", "End", show=False, id="text.end"),
+        Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
     class Moved(Message):
@@ -40,11 +46,18 @@ class AnswerText(ScrollView, can_focus=True):
     def __init__(self) -> None:
         """An empty answer."""
         super().__init__()
+        self._bindings = rebound(self._bindings)
         self._turns = [("", "")]
         self._lines: MarkdownLines | None = None
         self._begins = 0
         """The line at which the last turn begins."""
         self._follows = True
+        self._words = ""
+        """What is looked for."""
+        self._found: Found | None = None
+        """Where it stands; None: in other lines than those of now."""
+        self._current = -1
+        """The match that one has gone to."""
 
     @property
     def text(self) -> str:
@@ -97,16 +110,45 @@ class AnswerText(ScrollView, can_focus=True):
         self._relay()
         self.post_message(self.Moved())
 
+    def find(self, words: str) -> None:
+        """Mark these words wherever they stand; '' marks nothing."""
+        self._words, self._found, self._current = words, None, -1
+        self.refresh()
+
+    @property
+    def matches(self) -> int:
+        """How often they stand there."""
+        return len(self._matches.lines)
+
+    def go_to_match(self, index: int) -> None:
+        """Show a match in the middle of the pane, and mark it as the one that is meant; -1: it is in another pane."""
+        self._current = index
+        if 0 <= index < self.matches:
+            at = self._matches.lines[index] - self.size.height // 2
+            self.scroll_to(y=max(0, at), animate=False, immediate=True, force=True)
+        self.refresh()
+
+    @property
+    def _matches(self) -> Found:
+        if self._found is None:
+            self._found = Found(self._words, self._laid_out().texts)
+        return self._found
+
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
         width, style = self.size.width, self.rich_style
-        strip = self._laid_out().line(y + self.scroll_offset.y)
+        y += self.scroll_offset.y
+        strip = self._laid_out().line(y)
+        if strip is not None and self._words:
+            strip = self._matches.mark(y, strip, self._current)
         return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again at the new width."""
         if event.size.width and any(said for _, said in self._turns):
             self._relay()
+            if self._current >= 0:
+                self.go_to_match(self._current)
         self.post_message(self.Moved())
 
     def notify_style_update(self) -> None:
@@ -130,7 +172,7 @@ class AnswerText(ScrollView, can_focus=True):
 
     def _laid_out(self) -> MarkdownLines:
         if self._lines is None:
-            self._lines = MarkdownLines(self.size.width, self.rich_style)
+            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self.rich_style)
             for question, said in self._turns:
                 if question:
                     self._begins = self._lines.divide(question)
@@ -139,6 +181,7 @@ class AnswerText(ScrollView, can_focus=True):
         return self._lines
 
     def _fit(self) -> None:
+        self._found = None
         self.virtual_size = Size(self.size.width, len(self._laid_out()))
 
 
@@ -177,6 +220,10 @@ class AnswerPane(Vertical):
         """Put a sentence of arena's own below the answer, such as why it failed."""
         self.add_class("-told")
         self.query_one(".pane-footer", Static).update(Content(sentence))
+
+    def on_click(self) -> None:
+        """A click anywhere in the pane is meant for its text."""
+        self.answer.focus()
 
     def clear_told(self) -> None:
         """Take that sentence away."""

@@ -89,9 +89,7 @@ def board_head(board: Board | None, shown: Shown) -> Content:
     tabs: list[Content] = []
     for number, view in enumerate(View, 1):
         chosen = view is shown.view
-        tabs.append(
-            Content.styled(f" {number} {_(view.value)} ", "bold $background on $accent" if chosen else "$text-muted")
-        )
+        tabs.append(Content.styled(f" {number} {_(view.value)} ", "bold reverse $accent" if chosen else "$text-muted"))
     count = board.votes if board else 0
     votes = "  " + (plural("your {n} vote", "your {n} votes", count) if count else _("no votes yet"))
     told = [

@@ -92,6 +92,11 @@ class MarkdownLines:
         y -= len(self._closed)
         return self._open[y] if y < len(self._open) else None
 
+    @property
+    def texts(self) -> list[str]:
+        """What stands in each line."""
+        return [strip.text for strip in (*self._closed, *self._open)]
+
     def feed(self, text: str) -> int:
         """Append clean text. Returns the first line that changed."""
         first_changed = len(self._closed)

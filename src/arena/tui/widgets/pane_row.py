@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import DescendantFocus
+from textual.widget import Widget
 from textual.widgets import Static
 
 from arena.core.ports import RoundRecord
@@ -14,6 +16,8 @@ from arena.core.rounds import SealedRound
 from arena.tui.language import _
 from arena.tui.revealing import figures, name_line
 from arena.tui.widgets.answer_pane import AnswerPane
+from arena.tui.widgets.clickable import clickable
+from arena.tui.widgets.find_line import FindLine
 
 PANE_FROM = 36
 """Columns that a pane needs; with less, one pane is shown at a time."""
@@ -31,11 +35,16 @@ class PaneRow(Vertical):
         """The round, once its names are out."""
         self._thinks = False
         """Whether the thinking stands above the answers."""
+        self._match = 0
+        """The match that one has gone to, counted through all panes."""
+        self._before: Widget | None = None
+        """What had the keyboard before something was looked for."""
 
     def compose(self) -> ComposeResult:
-        """A strip of seats, and the row."""
+        """A strip of seats, the row, and the line to find something in it."""
         yield Static(id="seat-strip", markup=False)
         yield Horizontal(id="pane-row")
+        yield FindLine()
 
     @property
     def panes(self) -> list[AnswerPane]:
@@ -45,6 +54,7 @@ class PaneRow(Vertical):
     async def deal(self, labels: Sequence[str]) -> None:
         """Put empty panes for these labels in place of the old ones."""
         self._zoomed, self._current, self._record, self._thinks = False, 0, None, False
+        self.stop_finding()
         row = self.query_one("#pane-row", Horizontal)
         await row.remove_children()
         await row.mount_all([AnswerPane(label) for label in labels])
@@ -118,9 +128,88 @@ class PaneRow(Vertical):
     def go(self, index: int) -> None:
         """Go to a pane."""
         if index < len(self.panes):
+            self._bring(index)
+            self.panes[index].answer.focus()
+
+    def _bring(self, index: int) -> None:
+        """Where one pane is seen at a time, that one."""
+        if index != self._current:
             self._current = index
             self.line_up()
-            self.panes[index].answer.focus()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Whichever way one comes to a pane: it is the one that is meant."""
+        for index, pane in enumerate(self.panes):
+            if pane.answer is event.widget:
+                self._bring(index)
+
+    def texts(self, *, nearest: bool = False) -> list[tuple[str, str]]:
+        """Label and clean text of the answers; `nearest`: of the one that has the keyboard or stands alone, if any."""
+        panes = self.panes
+        if nearest:
+            seen = [pane for pane in panes if pane.display]
+            meant = [pane for pane in panes if pane.answer.has_focus]
+            panes = meant or (seen if len(seen) == 1 else panes)
+        return [(pane.label, pane.answer.text) for pane in panes]
+
+    # Finding
+
+    @property
+    def finds(self) -> bool:
+        """Whether something is being looked for: the line has the keyboard."""
+        return any(line.display for line in self.query(FindLine))
+
+    def stop_finding(self) -> None:
+        """Nothing is marked any more, and the line is gone."""
+        for pane in self.panes:
+            pane.answer.find("")
+        self.query(FindLine).set(display=False)
+
+    def find(self) -> None:
+        """Ask for words and mark them in all panes."""
+        self._before = self.screen.focused
+        self.query_one(FindLine).open()
+
+    def write(self, text: str) -> None:
+        """Add to what is looked for."""
+        self.query_one(FindLine).write(text)
+
+    def on_find_line_wanted(self, message: FindLine.Wanted) -> None:
+        """Mark what is looked for now, and go to the first place."""
+        message.stop()
+        for pane in self.panes:
+            pane.answer.find(message.words)
+        self._match = 0
+        self._go_to_match()
+
+    def on_find_line_step(self, message: FindLine.Step) -> None:
+        """Go to another place."""
+        message.stop()
+        self._match += message.by
+        self._go_to_match()
+
+    def on_find_line_ended(self, message: FindLine.Ended) -> None:
+        """The pane in which the last place was gets the keyboard."""
+        message.stop()
+        places = self._places()
+        seat = places[self._match % len(places)][0] if places else None
+        self.stop_finding()
+        self.screen.set_focus(self._before if seat is None else self.panes[seat].answer)
+
+    def _places(self) -> list[tuple[int, int]]:
+        """Seat and number of every match."""
+        return [(seat, index) for seat, pane in enumerate(self.panes) for index in range(pane.answer.matches)]
+
+    def _go_to_match(self) -> None:
+        panes, places = self.panes, self._places()
+        self._match %= max(1, len(places))
+        at, number = places[self._match] if places else (-1, -1)
+        for seat, pane in enumerate(panes):
+            pane.answer.go_to_match(number if seat == at else -1)
+        if places:
+            self._bring(at)
+        label = panes[at].label if places else ""
+        self.query_one(FindLine).tell(self._match + 1, len(places), label)
 
     def on_resize(self) -> None:
         """Arrange anew."""
@@ -135,7 +224,9 @@ class PaneRow(Vertical):
         strip = self.query_one("#seat-strip", Static)
         strip.display = alone
         marks = [
-            (f" {pane.label} ", "bold reverse" if index == self._current else "$text-muted")
+            clickable(
+                f" {pane.label} ", "bold reverse" if index == self._current else "$text-muted", f"screen.pane({index})"
+            )
             for index, pane in enumerate(panes)
         ]
         keys = " ".join(str(index + 1) for index in range(len(panes)))

@@ -20,7 +20,7 @@ class PhaseBar(Static):
 
     def show(self, step: int, note: str = "") -> None:
         """Mark a step, 0 first; `note` stands at the right."""
-        parts: list[Content | tuple[str, str]] = [(" arena ", "bold $background on $accent"), ("  ", "")]
+        parts: list[Content | tuple[str, str]] = [(" arena ", "bold reverse $accent"), ("  ", "")]
         for index, name in enumerate(STEPS):
             style = "bold $accent" if index == step else "$text-muted"
             parts += [(_(name), style), ("  ›  " if index < len(STEPS) - 1 else "", "$text-disabled")]

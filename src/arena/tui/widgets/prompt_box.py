@@ -9,6 +9,7 @@ from textual.events import Key
 from textual.message import Message
 from textual.widgets import TextArea
 
+from arena.tui.keymap import rebound
 from arena.tui.language import _
 
 
@@ -36,6 +37,9 @@ class PromptBox(TextArea):
     class ExampleWanted(Message):
         """The box is empty and the user wants an idea."""
 
+    class SampleWanted(Message):
+        """The user presses on without having written anything."""
+
     def __init__(self) -> None:
         """An empty box."""
         super().__init__(
@@ -46,6 +50,7 @@ class PromptBox(TextArea):
             placeholder=_("Ask them all the same thing.  Tab: an example"),
             id="prompt",
         )
+        self._bindings = rebound(self._bindings)
         self.cursor_blink = False
         self._offered = ""
 
@@ -60,18 +65,22 @@ class PromptBox(TextArea):
 
         A priority binding would run before the characters typed just before it have reached the box.
         """
-        own = {"enter": self.action_send, "ctrl+j": self.action_new_line, "tab": self.action_example}
-        if event.key in own:
+        own = {"send": self.action_send, "new_line": self.action_new_line, "example": self.action_example}
+        bindings = self._bindings.key_to_bindings.get(event.key, ())
+        action = next((binding.action for binding in bindings if binding.action in own), None)
+        if action is not None:
             event.stop()
             event.prevent_default()
-            own[event.key]()
+            own[action]()
         else:
             await super()._on_key(event)
 
     def action_send(self) -> None:
-        """Ask, unless there is nothing to ask."""
+        """Ask, where there is something to ask."""
         if self.text.strip():
             self.post_message(self.Submitted(self.text.strip()))
+        else:
+            self.post_message(self.SampleWanted())
 
     def action_new_line(self) -> None:
         """Start a new line."""

@@ -11,6 +11,7 @@ from textual.widgets import Static
 from arena.core.rounds import LABELS
 from arena.core.votes import Kind, Strength, Verdict
 from arena.tui.language import _
+from arena.tui.widgets.clickable import clickable
 
 
 class VoteBar(Static):
@@ -105,12 +106,24 @@ class VoteBar(Static):
         self.post_message(self.Cast(Verdict(Kind.RANKING, ranking), self._strength if len(ranking[0]) == 1 else None))
 
     def _draw(self) -> None:
+        rest = [LABELS[seat] for seat in self._seats if seat not in self._named]
+        choices = [clickable(label, "bold", f"screen.pick('{label.lower()}')") for label in rest]
         if self._groups:
             order = " > ".join(" = ".join(LABELS[seat] for seat in group) for group in self._groups)
             question = f"{order} {'=' if self._joins else '>'} …"
-            hint = _("=: as good, enter: only the best, backspace: take back")
-        elif len(self._seats) == 2:
-            question, hint = _("Which is better?"), _("Capital: clearly so. Names come after the vote.")
+            hint = Content(", ").join(
+                (
+                    clickable(_("=: as good"), "$text-muted", "screen.level"),
+                    clickable(_("enter: only the best"), "$text-muted", "screen.vote('accept')"),
+                    clickable(_("backspace: take back"), "$text-muted", "screen.vote('take_back')"),
+                )
+            )
         else:
-            question, hint = _("Which is best?"), _("Letters, best first. Names come after the vote.")
-        self.update(Content.assemble((question, "bold $accent"), (f"   {hint}", "$text-muted")))
+            choices.append(clickable(_("tie"), "bold", "screen.tie"))
+            if len(self._seats) == 2:
+                question, told = _("Which is better?"), _("Capital: clearly so. Names come after the vote.")
+            else:
+                question, told = _("Which is best?"), _("Letters, best first. Names come after the vote.")
+            hint = Content.styled(told, "$text-muted")
+        offered = Content("  ").join(choices)
+        self.update(Content.assemble((question, "bold $accent"), "  ", offered, "   ", hint))

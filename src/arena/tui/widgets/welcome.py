@@ -30,9 +30,16 @@ class Welcome(Static):
         """Say why nobody can play."""
         self.update(Content.styled(clean_line(fault, 400), "$warning"))
 
-    def show(self, names: Sequence[str], seats: int, pace: Pace) -> None:
-        """Say who may play, `seats` of them in each round, and how their answers are shown."""
+    def show(self, names: Sequence[str], seats: int, pace: Pace, first: Sequence[str] = ()) -> None:
+        """Say who may play, `seats` of them in each round, and how their answers are shown.
+
+        `first`: what to say at the very first start, a line each.
+        """
         lines = [Content.styled(_("A blind round on your own machine"), "bold"), Content("")]
+        if first and len(names) >= 2:
+            lines += [*(Content.styled(clean_line(line, 200), "$text-muted") for line in first), Content("")]
+            begin = _("Enter begins a sample round; it takes less than a minute.")
+            lines += [Content.styled(begin, "bold $accent"), Content("")]
         if len(names) < 2:
             lines.append(Content.styled(_("Choose at least two models: Esc, then m."), "$warning"))
         else:

@@ -8,6 +8,7 @@ nothing but the picture.
 from __future__ import annotations
 
 import asyncio
+import base64
 
 from rich.color import ColorSystem
 from rich.console import RenderableType
@@ -107,6 +108,17 @@ class WiredApp(App[None]):
         if self._grid is not None:
             self._grid.forget()
             self._draw()
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Keep what is cut in a box for pasting it in another. The terminal gets to know only what the user copies."""
+        self._clipboard = text
+
+    def hand_to_clipboard(self, text: str) -> None:
+        """Put harmless text into the clipboard of the terminal (OSC 52). Whether it takes it, no terminal says."""
+        self.copy_to_clipboard(text)
+        if self._driver is not None and not self._away:
+            self._driver.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
+            self._driver.flush()
 
     def action_slow_link(self) -> None:
         """Turn low-bandwidth mode on or off."""

@@ -16,12 +16,14 @@ from rich.cells import cell_len
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 from textual.widgets._footer import FooterKey
 
 from arena.tui import language
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
+from arena.tui.screens.copy import CopyScreen
+from arena.tui.screens.difference import DifferenceScreen
 from arena.tui.screens.help import HelpScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.line import LineScreen
@@ -39,9 +41,9 @@ SIZES = [(80, 24), (160, 45)]
 _PASSING = re.compile(r"\b[0-9a-hjkmnp-tv-z]{14}\b|\d\d-\d\d \d\d:\d\d")
 """Ids of rounds and moments."""
 _NAMES = re.compile(
-    r"arena|garage/\S+|(zephyr|kestrel|ocelot|moa)-\d?\w*|\w*…\S*|I?Q\d_\w+|The answer is 41|It is forty-one"
+    r"arena|garage(/\S+)?|(zephyr|kestrel|ocelot|moa)-\d?\w*|\w*…\S*|I?Q\d_\w+|(The answer |It |)is|41|[Ff]orty.one"
     r"|NVIDIA GeForce RTX 4070|AMD Ryzen 7 7700|[GCV]PU|V?RAM|GiB|TTFT|ms|CSV|JSON|Ollama|GGUF|fg"
-    r"|qwen3:8b|ENDPOINT/NAME|`[^`]*`|\.gguf|gguf_folders|\[endpoints\.NAME\]|[Ee]nter|[Tt]ab|[Ee]sc|Ctrl|space|f5"
+    r"|qwen3:8b|ENDPOINT/NAME|`[^`]*`|\.gguf|gguf_folders|\[endpoints\.NAME\]|[Ee]nter|[Tt]ab|[Ee]sc|Ctrl|space|f\d"
     r"|\b\w\b|context|min_p|repeat_penalty|system|temperature|top_[kp]",
     re.ASCII,
 )
@@ -57,40 +59,61 @@ def lang(request):
     language.use("en")
 
 
-async def tour_of_a_round(pilot: Pilot) -> AsyncIterator[str]:
-    """From the welcome to the history."""
-    app = pilot.app
+async def opened(pilot: Pilot, screen: type, what: Callable[[], object] = lambda: True) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, screen) and what())
 
-    async def opened(screen: type, what: Callable[[], object] = lambda: True) -> None:
-        await until(pilot, lambda: isinstance(app.screen, screen) and what())
 
-    await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.ASKING)
+async def welcomed(pilot: Pilot) -> None:
+    await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
     await until(pilot, lambda: "zephyr" in screen_text(pilot))
+
+
+async def tour_of_the_dialogs(pilot: Pilot) -> AsyncIterator[str]:
+    """What there is before a round."""
+    app = pilot.app
+    await welcomed(pilot)
     yield "welcome"
     await pilot.press("escape")
     yield "keys"
     await pilot.press("question_mark")
-    await opened(HelpScreen)
+    await opened(pilot, HelpScreen)
     yield "help"
     await pilot.press("escape", "ctrl+o")
-    await opened(CommandPalette, lambda: app.screen.query_one(OptionList).option_count > 10)
+    await opened(pilot, CommandPalette, lambda: app.screen.query_one(OptionList).option_count > 10)
     yield "palette"
     await pilot.press("escape", "p")
-    await opened(PromptsScreen)
+    await opened(pilot, PromptsScreen)
     yield "prompts"
     await pilot.press("escape", "m")
-    await opened(PickerScreen, lambda: app.screen.query_one(OptionList).option_count == 3)
+    await opened(pilot, PickerScreen, lambda: app.screen.query_one(OptionList).option_count == 3)
     yield "picker"
     await pilot.press("p")
-    await opened(PullScreen)
+    await opened(pilot, PullScreen)
     yield "pull"
     await pilot.press("escape", "v")
-    await opened(VariantScreen)
+    await opened(pilot, VariantScreen)
     yield "variant"
-    await pilot.press("escape", "escape", "i", *"67 - 26?", "enter")
+
+
+async def tour_of_a_round(pilot: Pilot) -> AsyncIterator[str]:
+    """From the vote to the history."""
+    app = pilot.app
+    await welcomed(pilot)
+    await pilot.press(*"67 - 26?", "enter")
     await until(pilot, lambda: getattr(app.screen, "phase", None) is Phase.VOTING)
     yield "voting"
-    await pilot.press("f")
+    if not app.screen.query_one("#seat-strip").display:  # of the one pane that is seen there is no choice
+        await pilot.press("y")
+        await opened(pilot, CopyScreen)
+        yield "copy"
+        await pilot.press("escape")
+    await pilot.press("D")
+    await opened(pilot, DifferenceScreen, lambda: app.screen._comparison.rows)
+    yield "difference"
+    await pilot.press("escape", "slash")
+    await until(pilot, lambda: isinstance(app.focused, Input))
+    yield "find"
+    await pilot.press("escape", "f")
     await until(pilot, lambda: app.screen.phase is Phase.FOLLOWING)
     yield "following"
     await pilot.press("escape", "a", *(["enter"] if len(app.screen.query_one(VoteBar).seats) > 2 else []))
@@ -98,10 +121,10 @@ async def tour_of_a_round(pilot: Pilot) -> AsyncIterator[str]:
     await until(pilot, lambda: app.screen._board and app.screen._board.votes == 1)
     yield "revealed"
     await pilot.press("o")
-    await opened(LineScreen)
+    await opened(pilot, LineScreen)
     yield "note"
     await pilot.press("escape", "h")
-    await opened(HistoryScreen, lambda: "41" in screen_text(pilot))
+    await opened(pilot, HistoryScreen, lambda: "41" in screen_text(pilot))
     yield "history"
 
 
@@ -145,7 +168,7 @@ def cut_off(pilot: Pilot) -> list[str]:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("tour", [tour_of_a_round, tour_of_the_board])
+@pytest.mark.parametrize("tour", [tour_of_the_dialogs, tour_of_a_round, tour_of_the_board])
 async def test_every_screen_is_as_it_is_kept_and_nothing_is_cut_off(tmp_path, lang, size, tour):
     seats = 3 if size[0] == 80 else 2  # the most keys where there is least room
     with arena_on(tmp_path, CAST, seed=3, seats=seats, probe=Workstation(), clock=Metronome()) as arena:

@@ -91,14 +91,14 @@ def main() -> None:
             write_po(file, catalog, width=120, no_location=True)
         with po.with_suffix(".mo").open("wb") as file:
             write_mo(file, catalog)
-        missing = [message.id for message in catalog if message.id and not all(_forms(message.string))]
+        missing = [message.id for message in catalog if message.id and not _is_translated(message.string)]
         print(f"{po.parent.parent.name}: {len(catalog)} sentences, {len(missing)} to translate")
         for each in missing:
             print(f"  {each}", file=sys.stderr)
 
 
-def _forms(string: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (string,) if isinstance(string, str) else tuple(string)
+def _is_translated(string: str | tuple[str, ...] | None) -> bool:
+    return bool(string) and all(string)
 
 
 if __name__ == "__main__":

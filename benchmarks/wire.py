@@ -1,20 +1,29 @@
 """What the screen costs on the wire, and how soon it answers: arena's writer against Textual's own output, in one run.
 
-    python benchmarks/wire.py [stream] [slow] [start]
+    python benchmarks/wire.py [stream] [slow] [start] [rate] [flush] [--check]
 
 Every program runs in a real pty of 160 x 45 that answers as a terminal does. Only ratios within one run mean something:
-the absolute figures are those of this machine at this moment.
+the absolute figures are those of this machine at this moment. `--check` ends with 1 where one is past its bound; the
+bounds are wide, for a machine that does other things at the same time.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+from textual.app import App, ComposeResult
+
+from arena.tui.widgets.answer_pane import AnswerText
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -23,7 +32,7 @@ from pty_stage import APP, Line, Terminal  # noqa: E402 - it lives with the test
 
 TOKENS, RATE, SEATS = 500, 200, 3
 """The script sleeps 1 / RATE after each token; what comes of it is printed."""
-QUIET_S = 1.0
+QUIET_S = 3.0
 """A stream that is silent for so long has ended."""
 WAYS: dict[str, tuple[list[str], dict[str, str]]] = {
     "arena": ([], {}),
@@ -39,6 +48,29 @@ class Bare(App):
 Bare().run()
 """
 LIVE = {"ARENA_PACE": "live", "ARENA_SCHEDULE": "together", "ARENA_DISCOVER": "false"}
+BOUNDS = {
+    "arena: first paint, bytes": 8_000,
+    "arena: bytes/token": 60,
+    "arena, slow link: bytes/token": 25,
+    "arena: % of a core": 60,
+    "arena: median s": 1.0,
+    "arena: worst s": 3.0,
+    "start: arena / bare, CPU": 2.5,
+    "start: arena RSS MiB": 60,
+    "rate: off by %": 1,
+    **{f"flush: {kind} worst ms": 250 for kind in ("list", "table", "fence")},
+}
+"""The most that `--check` lets pass."""
+STEADY_TOKENS, STEADY_RATE = 3000, 500
+"""For the recorded rate: of each of three answers, and a second."""
+ROWS: dict[str, tuple[str, Callable[[int], str], str]] = {
+    "list": ("", "- item {}: the scheduler keeps a queue of **pending** requests\n".format, ""),
+    "table": ("| model | tok/s | what |\n|---|---:|---|\n", "| one {} | 92.1 | keeps a `queue` |\n".format, "\nend"),
+    "fence": ("```python\n", "    return [each for each in queue if each.bytes < {}]\n".format, "```\n\nend"),
+}
+"""Long blocks: how they begin, go on, and end."""
+FLUSH, FLUSHED = 35, 14_000
+"""Characters of ten tokens, and of 4,000."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -69,7 +101,7 @@ def stream(options: list[str], env: dict[str, str]) -> dict[str, float]:
         first, cpu, begun = terminal.written, cpu_s(terminal.process.pid), time.monotonic()
         terminal.watched = False
         terminal.send("why?\r")
-        terminal.until(lambda: terminal.written > first + 20_000)
+        terminal.until(lambda: terminal.written > first + 4_000)
         terminal.settle(QUIET_S)
         took, used = time.monotonic() - begun - QUIET_S, cpu_s(terminal.process.pid) - cpu
         return {
@@ -129,7 +161,7 @@ def start(command: list[str], sign: str) -> tuple[float, float, float]:
             return took, cpu_s(pid), rss_mib(pid)
 
 
-def starts(repeats: int = 7) -> None:
+def starts(repeats: int = 7) -> dict[str, float]:
     """Arena against a bare Textual app, in turn; the best of each, which is what the machine can do."""
     commands = {
         "a bare Textual app": ([sys.executable, "-c", BARE], "bare"),
@@ -144,9 +176,79 @@ def starts(repeats: int = 7) -> None:
         print(f"  {name:<20} first frame {wall:5.2f} s   CPU {cpu:5.2f} s   RSS {rss:5.1f} MiB")
     bare, ours = best.values()
     print(f"  arena / bare: wall {ours[0] / bare[0]:.2f}, CPU {ours[1] / bare[1]:.2f}")
+    return {"start: arena / bare, CPU": ours[1] / bare[1], "start: arena RSS MiB": ours[2]}
 
 
-def table(measure: Callable[[list[str], dict[str, str]], dict[str, float]]) -> None:
+def rate() -> dict[str, float]:
+    """The rate that arena records of a server that keeps its own, while the screen shows three of its answers."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, ROOT / "benchmarks" / "steady_server.py", str(STEADY_TOKENS), str(STEADY_RATE)],
+            stdout=subprocess.PIPE, text=True,
+        ) as server,
+    ):  # fmt: skip
+        try:
+            recorded = _recorded(Path(folder), int(server.stdout.readline()) if server.stdout else 0)
+        finally:
+            server.terminate()
+        true = statistics.mean(float(line) for line in server.stdout or ())
+    off = 100 * max(abs(each / true - 1) for each in recorded)
+    print(f"  sent {true:.1f}, recorded {', '.join(f'{each:.1f}' for each in recorded)}: off by {off:.2f} % at most")
+    return {"rate: off by %": off}
+
+
+def _recorded(folder: Path, port: int) -> list[float]:
+    config, db = folder / "config.toml", folder / "arena.db"
+    config.write_text(
+        f"seats = 3\n[sampling]\nmax_tokens = {STEADY_TOKENS}\ncontext = 8192\n"
+        f'[endpoints.steady]\nkind = "openai"\nurl = "http://127.0.0.1:{port}"\n'
+    )
+    home = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), str(folder))
+    models = [word for name in ("one", "two", "three") for word in ("-m", f"steady/{name}")]
+    command = [sys.executable, "-m", "arena", "--config", str(config), "--db", str(db), *models]
+    with Terminal(command, env={**LIVE, **home}) as terminal:
+        terminal.until(lambda: "steady" in terminal.text)
+        terminal.settle()
+        terminal.watched = False
+        terminal.send("why?\r")
+        terminal.until(lambda: len(_rates(db)) == SEATS, 60)
+        return _rates(db)
+
+
+def _rates(db: Path) -> list[float]:
+    """What stands in the database so far."""
+    with contextlib.closing(sqlite3.connect(db)) as opened:
+        return [float(tps) for (tps,) in opened.execute("SELECT decode_tps FROM answers WHERE decode_tps > 0")]
+
+
+class _Pane(App[None]):
+    """One pane and nothing else."""
+
+    def compose(self) -> ComposeResult:
+        yield AnswerText()
+
+
+async def flush() -> dict[str, float]:
+    """The longest flush of ten tokens while one long block grows: CPU from the text to its lines on the screen."""
+    found = {}
+    for kind, (begins, row, ends) in ROWS.items():
+        body = "".join(map(row, range(FLUSHED // 20)))[:FLUSHED].rpartition("\n")[0] + "\n"
+        text, took = begins + body + ends, []
+        async with _Pane().run_test(size=(54, 45)) as pilot:
+            pane = pilot.app.query_one(AnswerText)
+            await pilot.pause()
+            for at in range(0, len(text), FLUSH):
+                begun = time.thread_time()
+                pane.append(text[at : at + FLUSH])
+                pane.render_lines(pane.size.region)
+                took.append(1000 * (time.thread_time() - begun))
+        print(f"  {kind:<6} median {statistics.median(took):6.1f} ms   worst {max(took):6.1f} ms")
+        found[f"flush: {kind} worst ms"] = max(took)
+    return found
+
+
+def table(measure: Callable[[list[str], dict[str, str]], dict[str, float]]) -> dict[str, float]:
     """One line for each way to write, and the ratio to Textual's own."""
     found = {name: measure(*way) for name, way in WAYS.items()}
     stock = found["Textual's own"]
@@ -156,22 +258,42 @@ def table(measure: Callable[[list[str], dict[str, str]], dict[str, float]]) -> N
         print(
             f"  {name:<18} {told}\n  {'':<18} " + "   ".join(f"{what} x{value:7.3f}" for what, value in ratio.items())
         )
+    return {f"{name}: {what}": figure for name, figures in found.items() for what, figure in figures.items()}
 
 
-def main(wanted: Iterable[str]) -> None:
-    """Run the parts that were asked for, all of them by default."""
-    parts = tuple(wanted) or ("stream", "slow", "start")
+def past_bounds(figures: dict[str, float]) -> list[str]:
+    """A sentence about each figure that is past its bound."""
+    return [
+        f"{name} is {figures[name]:.2f}, more than {bound}"
+        for name, bound in BOUNDS.items()
+        if figures.get(name, 0) > bound
+    ]
+
+
+def main(wanted: Iterable[str]) -> int:
+    """Run the parts that were asked for, all of them by default. Returns the exit status."""
+    parts = [part for part in wanted if part != "--check"] or ["stream", "slow", "start", "rate", "flush"]
+    figures: dict[str, float] = {}
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     if "stream" in parts:
         print(f"{SEATS} panes, {TOKENS} tokens each, 160 x 45:")
-        table(stream)
+        figures |= table(stream)
     if "slow" in parts:
         print("20 KB/s and 100 ms there and back, 3 panes at 40 tokens/s, key to reaction:")
-        table(slow)
+        figures |= table(slow)
     if "start" in parts:
         print("exec to first frame:")
-        starts()
+        figures |= starts()
+    if "rate" in parts:
+        print(f"the rate recorded of 3 answers at {STEADY_RATE} tokens/s, on the screen at the same time:")
+        figures |= rate()
+    if "flush" in parts:
+        print("ten tokens more of a block of 4,000:")
+        figures |= asyncio.run(flush())
+    past = past_bounds(figures)
+    print("\n".join(past))
+    return int("--check" in sys.argv and bool(past))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

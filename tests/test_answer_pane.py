@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.style import Style
 from textual.app import App
 
@@ -40,6 +42,22 @@ def test_any_chunking_ends_in_the_same_lines(pieces, data):
     assert lines_of(chunks) == lines_of([text])
 
 
+def test_a_table_fits_the_pane_and_keeps_its_alignment():
+    long = "a name that is long"
+    table = f"| name | speed |\n|---|---:|\n| one | 92.1 |\n| {long} | 8 |\n"
+    head, *rows = [f" {left:<19}  {right:>5}" for left, right in (("name", "speed"), ("one", "92.1"), (long, "8"))]
+    assert lines_of([table], width=30) == [head, f" {'─' * 26}", *rows]
+    narrow = lines_of([table], width=18)
+    assert max(map(cell_len, narrow)) <= 18
+    assert [line[:10].strip() for line in narrow[3:]] == ["a name", "that is", "long"]
+
+
+def test_a_long_block_of_code_keeps_every_line():
+    code = [f"x{number} = {number}" for number in range(200)]
+    closed = lines_of(["```python\n", *(f"{line}\n" for line in code), "```\n\nend"])
+    assert closed == [*(f" {line}" for line in code), "", "end"]
+
+
 def test_block_html_and_tags_stay_visible():
     assert "<div>" in "\n".join(lines_of(["<div>\nhidden?\n</div>\n\n<think>hm</think>"]))
 
@@ -53,19 +71,63 @@ class PaneApp(App[None]):
         yield AnswerText()
 
 
-async def test_the_pane_follows_the_end_until_somebody_scrolls_up():
-    async with PaneApp().run_test(size=(40, 10)) as pilot:
+def seen(pane):
+    """The lines that a user sees."""
+    return [strip.text.rstrip() for strip in pane.render_lines(pane.size.region)]
+
+
+@given(st.lists(PIECES, min_size=5, max_size=40), st.data())
+@settings(max_examples=15, deadline=None)
+async def test_any_chunking_ends_in_the_same_screen(pieces, data):
+    text = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    screens = []
+    for edges in ([0, len(text)], [0, *cuts, len(text)]):
+        async with PaneApp().run_test(size=(30, 9)) as pilot:
+            pane = pilot.app.query_one(AnswerText)
+            for start, end in pairwise(edges):
+                pane.append(text[start:end])
+                assert not pane.hidden_below
+            pane.complete()
+            screens.append(seen(pane))
+            assert screens[-1] == (lines_of([text], width=30)[-9:] + [""] * 9)[:9]
+    assert screens[0] == screens[1]
+
+
+async def test_the_pane_follows_the_end_in_jumps():
+    async with PaneApp().run_test(size=(40, 12)) as pilot:
         pane = pilot.app.query_one(AnswerText)
+        moves = []
         for number in range(60):
+            before = pane.scroll_offset.y
             pane.append(f"line {number}\n\n")
+            await pilot.pause()
+            assert f"line {number}" in seen(pane)
+            moves.append(pane.scroll_offset.y - before)
+        assert set(moves) == {0, 12 // 3}
+        pane.complete()
+        assert seen(pane)[-1] == "line 59"
+
+
+@pytest.mark.parametrize("up", [1, 5, 20])
+async def test_who_scrolls_up_is_never_pulled_down(up):
+    async with PaneApp().run_test(size=(40, 12)) as pilot:
+        pane = pilot.app.query_one(AnswerText)
+        pane.append("line\n\n" * 40)
         await pilot.pause()
-        assert not pane.hidden_below
-        pane.scroll_to(y=3, animate=False, immediate=True)
-        await pilot.pause()
-        pane.append("more\n\n" * 20)
-        await pilot.pause()
-        assert pane.scroll_offset.y == 3
+        reads = pane.scroll_offset.y - up
+        pane.scroll_to(y=reads, animate=False, immediate=True)
+        for _ in range(30):
+            pane.append("more\n\n")
+            await pilot.pause()
+            assert pane.scroll_offset.y == reads
+        pane.complete()
+        assert pane.scroll_offset.y == reads
         assert pane.hidden_below
+        pane.scroll_end(animate=False, immediate=True)
+        assert not pane.hidden_below
+        pane.append("\n\nand the last")
+        assert "and the last" in seen(pane)
 
 
 async def test_a_resize_wraps_the_text_anew():
@@ -73,7 +135,7 @@ async def test_a_resize_wraps_the_text_anew():
         pane = pilot.app.query_one(AnswerText)
         pane.append("word " * 40)
         await pilot.pause()
-        wide = pane.virtual_size.height
+        wide = sum(map(bool, seen(pane)))
         await pilot.resize_terminal(20, 10)
         await pilot.pause()
-        assert pane.virtual_size.height > wide
+        assert sum(map(bool, seen(pane))) > wide

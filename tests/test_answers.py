@@ -165,7 +165,7 @@ async def test_answers_of_the_history_are_copied_found_and_compared_too(tmp_path
             await pilot.press("h")
             await until(pilot, lambda: isinstance(app.screen, HistoryScreen) and app.screen.round_id == key)
             await shows(pilot, "You said: a")
-            await pilot.press("2", "slash", *"WHISTLES", "enter")
+            await pilot.press("2", "slash", *"WHISTLES")
             await shows(pilot, "2 of 2, in B")
             await pilot.press("escape", "Y")
             await until(pilot, (tmp_path / "copies" / f"{key}-B.md").is_file)

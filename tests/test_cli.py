@@ -174,6 +174,21 @@ def test_bad_input_gets_one_sentence_with_a_hint(tmp_path, args, code, says):
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["bord"], "arena: No such command 'bord'. Did you mean 'board'?"),
+        (["run", "-m"], "arena: Option '-m' requires an argument. `"),
+        (["fit", "--ctx", "many"], " fit --help` says more."),
+    ],
+)
+def test_words_that_are_off_are_one_line_too(args, says):
+    done = arena(*args)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_models_prompts_explain_and_fit_print_tables():
     assert "demo/large" in arena("models").stdout
     assert "demo/large" in {row["model"] for row in json.loads(arena("models", "--json").stdout)}

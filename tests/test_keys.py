@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from textual.dom import DOMNode
 
 from arena.cli import commands
 from arena.config import load
@@ -33,17 +34,23 @@ def test_every_binding_has_a_name_of_its_own():
     assert all(len(meant) == 1 for meant in names.values())
 
 
+def test_every_screen_and_widget_with_keys_is_known():
+    def below(kind):
+        yield kind
+        for sub in kind.__subclasses__():
+            yield from below(sub)
+
+    binding = {kind for kind in below(DOMNode) if kind.__module__.startswith("arena.tui.") and "BINDINGS" in vars(kind)}
+    known = {kind for group in keys._TOGETHER for kind in group}
+    assert {kind for kind in binding if kind.BINDINGS} == known
+
+
 def test_no_key_is_the_prefix_of_a_multiplexer_or_stops_a_terminal():
     assert keys.warnings({"TMUX": "here", "STY": "here"}) == []
 
 
-def test_the_defaults_clash_nowhere():
-    keys.take({"go.help": "question_mark", "vote.tie": "t"})
-    everything = {
-        binding.id: ",".join(b.key for b in keys.all_bindings() if b.id == binding.id)
-        for binding in keys.all_bindings()
-    }
-    keys.take(everything)
+def test_the_defaults_clash_nowhere_but_where_a_pane_in_focus_finds():
+    assert keys.clashes() == {("pane.find", "answer.find", "slash"), ("history.search", "answer.find", "slash")}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from arena.cli.keeping import backup, doctor
 from arena.core.errors import ArenaError
 from arena.store import schema
-from arena.store.backup import back_up_database
+from arena.store.backup import back_up, back_up_database
 from arena.store.ledger import SqliteLedger
 from test_store import ready, vote
 from test_store_migration import an_old_file, dump
@@ -226,3 +226,15 @@ def test_everything_is_private_also_where_the_umask_is_not(tmp_path: Path, own_h
         assert stat.S_IMODE(each.stat().st_mode) == (0o700 if each.is_dir() else 0o600), each
     assert not (own_home / "xdg_config_home").exists(), "the config folder is the user's to make"
     assert stat.S_IMODE((tmp_path / "some").stat().st_mode) == 0o755, "what is there keeps its permissions"
+
+
+def test_how_far_a_copy_is_gets_told_meanwhile(tmp_path: Path):
+    path = tmp_path / "large.db"
+    with closing(sqlite3.connect(path)) as conn, conn:
+        conn.execute("CREATE TABLE filled (data)")
+        conn.executemany("INSERT INTO filled VALUES (?)", ((os.urandom(900),) for _ in range(12_000)))
+    heard: list[tuple[int, int]] = []
+    back_up(path, tmp_path / "copy.db", lambda done, whole: heard.append((done, whole)))
+    assert heard == sorted(heard)
+    assert {whole for _, whole in heard} == {path.stat().st_size}
+    assert 0 < heard[-1][0] <= heard[-1][1]

@@ -198,6 +198,7 @@ async def test_of_three_answers_one_that_broke_off_is_no_choice(tmp_path):
             await pilot.press("abc"[broken])
             await pilot.pause()
             assert pilot.app.screen.phase is Phase.VOTING
+            await until(pilot, lambda: not pilot.app.screen.closed.deaf)
             await pilot.press("abc"[seats[1]])
             await revealed(pilot)
             assert arena.board().result().votes == 1
@@ -416,6 +417,7 @@ async def test_what_was_thought_is_sealed_until_the_reveal_and_there_on_a_key(tm
             await pilot.press("d")
             await pilot.pause()
             assert "twenty-six" not in screen_text(pilot)
+            await until(pilot, lambda: not pilot.app.screen.closed.deaf)
             await pilot.press("a")
             await revealed(pilot)
             await until(pilot, lambda: "of thinking, d shows it" in screen_text(pilot))

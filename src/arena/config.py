@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -56,7 +55,7 @@ class Settings:
     theme: str = "auto"
     """The colours of the screens, as the command palette lists them; auto: arena-dark, arena-16 where there are 16."""
     ascii: bool | None = None
-    """Whether borders and signs are drawn in ASCII; None: where the terminal has no others."""
+    """Whether borders and signs are drawn in ASCII; not set: where the terminal has no others."""
     controls: float = 0.02
     """The share of rounds in which one model sits on every seat, to measure the voter's noise; 0: none."""
     reveal_after_s: float = 1.5
@@ -140,6 +139,8 @@ def _from_text(name: str, value: str) -> str | int | bool:
 
 
 def _from_file(settings: Settings, path: Path) -> Settings:
+    import tomllib  # noqa: PLC0415 - most people have no config file
+
     try:
         text = path.expanduser().read_text("utf-8-sig")
         table = tomllib.loads(text)

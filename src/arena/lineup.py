@@ -21,7 +21,6 @@ from arena.core.prompts import Prompt
 from arena.core.rounds import LABELS, Round
 from arena.core.timing import Metrics
 from arena.core.variants import split_variant
-from arena.engine.play import hear
 from arena.engine.room import Room
 from arena.watch import Watch
 
@@ -183,6 +182,8 @@ class Lineup:
         request = Request(contestant, prompt, contestant.sampling(self._sampling))
 
         async def ask() -> Metrics:
+            from arena.engine.play import hear  # noqa: PLC0415 - what a bench needs, not the first frame
+
             return (await hear(self.backends[info.ref.endpoint], request)).metrics
 
         return self._room.submit(ask())

@@ -7,15 +7,15 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from arena.core.bias import BiasReport
 from arena.core.loads import Load
 from arena.core.machine import FitVerdict
 from arena.core.models import Contestant, ModelInfo, Sampling, distinct_names
 from arena.core.ratings import Board, Standing, Tally
-from arena.core.simulation import Simulation, SimulationPlan
 from arena.desk import Desk
 
 if TYPE_CHECKING:
+    from arena.core.bias import BiasReport
+    from arena.core.simulation import Simulation, SimulationPlan
     from arena.store.ledger import SqliteLedger
 
 _WITH_TIME = len("2026-01-01T")

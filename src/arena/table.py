@@ -17,18 +17,18 @@ from arena.config import Settings
 from arena.core.errors import ArenaError
 from arena.core.events import StreamEvent
 from arena.core.models import Contestant, ModelInfo
-from arena.core.naming import NamingWords
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt, Turn
 from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule
 from arena.desk import Desk
 from arena.engine.deal import deal, deal_further
-from arena.engine.play import Clock, Play, verdict_on
 from arena.engine.room import Room
 from arena.lineup import Lineup
 from arena.picking import Chosen, Picker
 
 if TYPE_CHECKING:
+    from arena.core.naming import NamingWords
+    from arena.engine.play import Clock
     from arena.store.ledger import SqliteLedger
 
 T = TypeVar("T")
@@ -166,6 +166,8 @@ class Table:
 
     async def story(self, hand: Hand, emit: Emit, *, queued: bool = False) -> Played:
         """Play a round and keep it; in the engine room. `queued`: where it is called off, its queue plans it again."""
+        from arena.engine.play import Play, verdict_on  # noqa: PLC0415 - patterns that the first frame can do without
+
         key = hand.round.id
         # What is asked of the desk is done, whatever becomes of this story.
         kept = [self._desk.do(lambda ledger: ledger.begin_round(key))]
@@ -208,6 +210,8 @@ class Table:
 
         Its patterns take a while: neither the screen nor the clocks of the engine should wait for them.
         """
+        from arena.core.naming import NamingWords  # noqa: PLC0415 - likewise
+
         asked = [round_.prompt.text]
         earlier: dict[int, tuple[Turn, ...]] = {}
         if before is not None:

@@ -267,14 +267,15 @@ class Arena:
         """What is wrong with the database, in SQLite's words; '' where it is whole. Reads all of it."""
         return self._desk.do(lambda ledger: ledger.damage())
 
-    def back_up(self, target: Path | None = None) -> Path:
+    def back_up(self, target: Path | None = None, tell: Callable[[int, int], None] | None = None) -> Path:
         """Copy the database as it stands, to a name that is free; others may write to it. Raises ArenaError.
 
         `target` None: beside it, with the day in the name. It is neither opened nor brought up to date for it.
+        `tell` hears now and then how many bytes are written, and of how many at most.
         """
         from arena.store.backup import back_up_database  # noqa: PLC0415
 
-        return back_up_database(self.settings.db, target)
+        return back_up_database(self.settings.db, target, tell)
 
     def repair(self) -> Repaired | None:
         """Save what is readable of a damaged database; None: it is whole. Before anything else is done with it.

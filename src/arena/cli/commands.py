@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -99,6 +100,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
         from arena.cli.models import contestants  # noqa: PLC0415
 
         contestants(arena, models)  # a name that is off is said here, not inside the screen
+    gc.disable()  # nothing of what is imported now is ever thrown away; the app turns it on again
     from arena.tui.start import show  # noqa: PLC0415 - Textual, after the environment is set
 
     if code := show(arena, models, judge=judge):

@@ -49,7 +49,14 @@ def backup(file: Path | None, db: Path | None, config: Path | None) -> None:
     written over. To go back to a copy, name it with --db, or put it in the place of the database.
     """
     with opened(db, config) as arena:
-        target = arena.back_up(file)
+        with click.progressbar(length=1, label="Copying", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+            def progress(done: int, whole: int) -> None:
+                bar.length = max(1, whole)
+                bar.update(min(done, bar.length) - bar.pos)
+
+            target = arena.back_up(file, progress)
+            progress(bar.length or 0, bar.length or 0)
         narrate(f"A copy of {arena.settings.db}, {target.stat().st_size / 1e6:,.1f} MB.")
     click.echo(target)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from itertools import count
@@ -17,7 +18,10 @@ from arena.core.errors import ArenaError
 from arena.store.faults import primary, spoken
 from arena.store.inspection import look_first
 
+Tell = Callable[[int, int], None]
 _WAIT_S = 10.0
+_STEPS = 20_000
+"""Instructions of SQLite between two looks at how far a copy is."""
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
@@ -27,7 +31,7 @@ def free_name(path: Path, word: str) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def back_up_database(path: Path, target: Path | None = None) -> Path:
+def back_up_database(path: Path, target: Path | None = None, tell: Tell | None = None) -> Path:
     """A backup under a name that is free: `target`, or one with the day beside the database, or in a folder `target`.
 
     Raises ArenaError as `back_up`, and when there is no database, or one that is not ours.
@@ -38,15 +42,15 @@ def back_up_database(path: Path, target: Path | None = None) -> Path:
         look_first(path, _WAIT_S)
     if target is None or target.is_dir():
         target = free_name(path if target is None else target / path.name, f"{datetime.now().astimezone().date()}")
-    return back_up(path, target)
+    return back_up(path, target, tell)
 
 
-def back_up(source: Path, target: Path) -> Path:
+def back_up(source: Path, target: Path, tell: Tell | None = None) -> Path:
     """Copy a database as it stands now, for its owner alone (0600); others may write to it meanwhile.
 
     The copy has been opened and checked, and is on the disk, before it gets its name. Returns `target`. Raises
     ArenaError when there is a file of that name, when the disk is full, or when the source is damaged; then there is no
-    copy, nor a part of one.
+    copy, nor a part of one. `tell` hears now and then how many bytes are written, and of how many at most.
     """
     try:
         handle, name = tempfile.mkstemp(".part", f"{target.name}.", target.parent.absolute())
@@ -55,7 +59,7 @@ def back_up(source: Path, target: Path) -> Path:
     part = Path(name)
     try:
         with os.fdopen(handle, "rb") as file:
-            _copy(source, part, target)
+            _copy(source, part, target, tell)
             os.fsync(file.fileno())
         _give_name(part, target)
         sync_folder(target.parent)
@@ -67,13 +71,16 @@ def back_up(source: Path, target: Path) -> Path:
     return target
 
 
-def _copy(source: Path, part: Path, target: Path) -> None:
+def _copy(source: Path, part: Path, target: Path, tell: Tell | None) -> None:
     """Fill an empty file, and see that a whole database stands in it."""
     # Where nobody can write there is no log to wait for, and none can be made.
     still = "" if os.access(source.parent, os.W_OK) or Path(f"{source}-wal").exists() else "&immutable=1"
     uri = f"{source.absolute().as_uri()}?mode=rw{still}"
     try:
         with spoken(source), closing(sqlite3.connect(uri, uri=True, timeout=_WAIT_S, isolation_level=None)) as conn:
+            if tell is not None:
+                whole = source.stat().st_size
+                conn.set_progress_handler(lambda: tell(part.stat().st_size, whole), _STEPS)
             conn.execute("VACUUM INTO ?", [str(part)])
         with closing(sqlite3.connect(f"{part.as_uri()}?mode=ro", uri=True)) as conn:
             found = [row[0] for row in conn.execute("PRAGMA integrity_check(1)")]

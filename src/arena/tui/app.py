@@ -9,13 +9,12 @@ from typing import ClassVar
 from rich.segment import Segments
 from textual.binding import Binding, BindingType
 
+from arena.core.text import clean_line
 from arena.tui.commands import ArenaCommands, open_palette
 from arena.tui.keymap import rebound
 from arena.tui.last_mile import LastMile
 from arena.tui.no_color import NoColor
-from arena.tui.screens.board import BoardScreen
 from arena.tui.screens.help import HelpScreen
-from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.round import RoundScreen
 from arena.tui.signs import AsciiSigns
 from arena.tui.theme import DARK, THEMES
@@ -68,17 +67,17 @@ class ArenaApp(WiredApp):
             self._filters.append(AsciiSigns())
         self._filters.append(LastMile())
 
-    async def on_mount(self) -> None:
-        """Show the round screen; it looks for the contestants itself."""
-        self.install_screen(BoardScreen(self._arena), "board")
-        self.install_screen(HistoryScreen(self._arena), "history")
-        screen = RoundScreen(self._arena)
-        await self.push_screen(screen)
-        self.run_worker(screen.begin(self._names, judge=self._judge))
+    def get_default_screen(self) -> RoundScreen:
+        """The first screen and the last."""
+        return RoundScreen(self._arena, self._names, judge=self._judge)
+
+    def on_mount(self) -> None:
+        """What was imported stays; what is to be said is said behind the first frame."""
         self.theme_changed_signal.subscribe(self, lambda theme: self._arena.remember(theme=theme.name))
         for note in self._notes:
-            screen.call_after_refresh(screen.tell, note)
+            self.call_after_refresh(self.notify, clean_line(note, 300), markup=False)
         gc.freeze()
+        gc.enable()
 
     def _fatal_error(self) -> None:
         """Say what went wrong without Textual's table of local variables: it would open the envelope."""

@@ -49,16 +49,16 @@ class ClosedKeys:
         return True
 
     def why(self, actions: Collection[str], phase: Phase) -> str:
-        """A sentence on why a key with these actions, all of them closed, does nothing; '' when it was said already."""
+        """A sentence on why a key with these closed actions does nothing; '' for none, or when it was said already."""
         if phase not in BLIND or not any(action in ALLOWED for action in actions):
             return ""
-        self.hold()
         if not VERDICTS.intersection(actions):
             reason = _("Sealed until you have voted. A letter right behind it is no vote.")
         elif phase is Phase.ANSWERING:
             reason = _("The vote comes when all answers are here.")
-        else:
+        else:  # a seat that can't be voted on: who pressed it is voting
             return ""
+        self.hold()
         if reason in self._said:
             return ""
         self._said.add(reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 from textual.binding import Binding, BindingType
@@ -15,6 +15,8 @@ from arena.tui.app import ArenaApp
 from arena.tui.keymap import bound, split, use
 from arena.tui.phases import ALLOWED, Phase
 from arena.tui.screens.board import BoardScreen
+from arena.tui.screens.copy import CopyScreen
+from arena.tui.screens.difference import DifferenceScreen
 from arena.tui.screens.help import HelpScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.line import LineScreen
@@ -24,15 +26,19 @@ from arena.tui.screens.pull import PullScreen
 from arena.tui.screens.table import TableScreen
 from arena.tui.screens.variant import VariantScreen
 from arena.tui.widgets.answer_pane import AnswerText
+from arena.tui.widgets.find_line import FindLine
 from arena.tui.widgets.prompt_box import PromptBox
 
-TYPED_INTO = (PromptBox, LineScreen, PullScreen, VariantScreen)
+TYPED_INTO = (PromptBox, FindLine.Words, LineScreen, PullScreen, VariantScreen)
 """Where a letter is text."""
 _TOGETHER: tuple[tuple[type, ...], ...] = (
     (TableScreen, AnswerText, ArenaApp),
     (HistoryScreen, AnswerText, ArenaApp),
     (BoardScreen, ArenaApp),
-    *((kind, ArenaApp) for kind in (HelpScreen, PickerScreen, PromptsScreen, *TYPED_INTO)),
+    *(
+        (kind, ArenaApp)
+        for kind in (HelpScreen, PickerScreen, PromptsScreen, CopyScreen, DifferenceScreen, *TYPED_INTO)
+    ),
 )
 """What hears the same key press."""
 LETTERS = frozenset(("space", "comma", *(name for code in range(0x21, 0x7F) for name in split(chr(code)))))
@@ -68,30 +74,34 @@ def take(keys: Mapping[str, str], where: str = "[keys] of the config") -> None:
                 raise UsageError(
                     f"{where}: '{name}' can't be on '{key}'.", 'Write a key such as "x", "f2" or "ctrl+n".'
                 )
+    meant = clashes()  # the key for finding is that of the pane in focus, by design
     use(keys)
-    try:
-        for group in _TOGETHER:
-            _refuse_clashes(group, keys, where)
-    except UsageError:
+    typed = [each for kind in TYPED_INTO for each in bound(bindings_of(kind)) if each.id in keys]
+    letter = next((each for each in typed if each.key in LETTERS or len(each.key) == 1), None)
+    clash = min(clashes() - meant, default=None)
+    if letter is not None or clash is not None:
         use({})
-        raise
+    if letter is not None:
+        raise UsageError(f"{where}: '{letter.id}' can't be on '{letter.key}'.", "A letter is text there.")
+    if clash is not None:
+        one, other, key = clash
+        raise UsageError(f"{where}: '{one}' and '{other}' are both on '{key}'.", "Give one another key.")
 
 
-def _refuse_clashes(group: Sequence[type], keys: Mapping[str, str], where: str) -> None:
-    for kind in group:
-        for binding in bound(bindings_of(kind)) if kind in TYPED_INTO else ():
-            if binding.id in keys and (len(binding.key) == 1 or binding.key in LETTERS):
-                raise UsageError(f"{where}: '{binding.id}' can't be on '{binding.key}'.", "A letter is text there.")
-    bindings = [binding for kind in group for binding in bound(bindings_of(kind))]
-    for one, other in combinations(bindings, 2):
-        clash = one.key == other.key and one.id != other.id and _phases(one) & _phases(other)
-        if clash and (one.id in keys or other.id in keys):
-            raise UsageError(f"{where}: '{one.id}' and '{other.id}' are both on '{one.key}'.", "Give one another key.")
+def clashes() -> set[tuple[str, str, str]]:
+    """Two bindings, by name, that are possible at the same moment on the same key, and the key."""
+    found = set()
+    for group in _TOGETHER:
+        bindings = [binding for kind in group for binding in bound(bindings_of(kind))]
+        for one, other in combinations(bindings, 2):
+            if one.key == other.key and one.id != other.id and _phases(one) & _phases(other):
+                found.add((one.id or "", other.id or "", one.key))
+    return found
 
 
 def _phases(binding: Binding) -> frozenset[Phase]:
     """When a binding of the round screen means something; those of others always do."""
-    return ALLOWED.get(binding.action.partition("(")[0], frozenset(Phase))
+    return ALLOWED.get(binding.action.removeprefix("screen.").partition("(")[0], frozenset(Phase))
 
 
 def _is_key(key: str) -> bool:

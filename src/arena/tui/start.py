@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from arena.tui import keys, language
+from arena.tui import language
 from arena.tui.app import ArenaApp
 from arena.tui.leaving import leaves_when_told
 from arena.tui.terminal import draws_ascii_only, has_few_colors
@@ -20,14 +20,19 @@ def show(arena: Arena, models: Sequence[str], *, judge: bool) -> int:
     """
     settings = arena.settings
     language.use(settings.lang)
-    keys.take(settings.keys)
+    notes = [settings.note] if settings.note else []
+    if settings.keys:
+        from arena.tui import keys  # noqa: PLC0415 - every screen comes with it
+
+        keys.take(settings.keys)
+        notes += keys.warnings()
     app = ArenaApp(
         arena,
         models,
         judge=judge,
         theme=(SIXTEEN if has_few_colors() else DARK).name,
         ascii_only=draws_ascii_only() if settings.ascii is None else settings.ascii,
-        notes=[*filter(None, [settings.note]), *keys.warnings()],
+        notes=notes,
     )
     with leaves_when_told(partial(arena.close, dropped=True)):
         app.run()

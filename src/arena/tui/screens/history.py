@@ -18,6 +18,7 @@ from arena.core.text import clean_line
 from arena.tui.language import N_, _
 from arena.tui.revealing import verdict_words
 from arena.tui.screens.reading import ReadingScreen
+from arena.tui.widgets.answer_pane import AnswerText
 from arena.tui.widgets.pane_row import PaneRow
 from arena.wiring import Arena
 
@@ -44,10 +45,12 @@ class HistoryScreen(ReadingScreen):
         Binding("3", "pane(2)", show=False, id="history.c"),
         Binding("z", "zoom", "Zoom", id="history.zoom"),
         Binding("d", "thinking", "Thinking", id="history.think"),
-        Binding("y", "copy", "Copy", id="history.copy"),
+        Binding("y", "copy", "Copy", show=False, id="history.copy"),
         Binding("Y", "keep", "Copy to file", show=False, id="history.keep"),
-        Binding("D", "differ", "Compare", id="history.differ"),
-        Binding("slash", "search", "Search", id="history.search"),
+        Binding("D", "differ", "Compare", show=False, id="history.differ"),
+        Binding(
+            "slash", "search", "Search", tooltip="In all rounds; from an answer, in the answers", id="history.search"
+        ),
         Binding("escape,h", "app.pop_screen", "Back", id="history.back"),
         Binding("question_mark", "app.help", "Help", id="history.help"),
         Binding("q", "app.leave", "Quit", id="history.quit"),
@@ -85,8 +88,11 @@ class HistoryScreen(ReadingScreen):
             self.tell(_("No thinking was told, or it is sealed."))
 
     def action_search(self) -> None:
-        """Go to the search box."""
-        self.query_one("#search", Input).focus()
+        """Look for words: of an answer in the answers, else in all rounds."""
+        if isinstance(self.focused, AnswerText):
+            self.action_find()
+        else:
+            self.set_focus(self.query_one("#search", Input))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Search."""

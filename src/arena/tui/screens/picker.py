@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asyncio import wrap_future
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -20,6 +19,7 @@ from arena.core.models import ModelInfo
 from arena.core.text import clean_line
 from arena.core.variants import Variant
 from arena.tui.cells import left, name_in
+from arena.tui.choice import Choice
 from arena.tui.language import N_, _
 from arena.tui.screens.base import Dialog
 from arena.tui.screens.pull import PullScreen
@@ -39,14 +39,6 @@ _TOGETHER = {
 _MORE = N_(
     "More: p fetches one, a .gguf path with `arena -m FILE.gguf`, gguf_folders and [endpoints.NAME] in the config."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Who was chosen, and how many of them sit in a round."""
-
-    infos: tuple[ModelInfo, ...]
-    seats: int
 
 
 class PickerScreen(Dialog[Choice | None]):

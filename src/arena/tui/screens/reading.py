@@ -15,6 +15,9 @@ from arena.tui.screens.difference import DifferenceScreen
 from arena.tui.widgets.pane_row import PaneRow
 from arena.tui.wire.wired_app import WiredApp
 
+_AT_ONCE = ("find", "search")
+"""Actions that open a line to write on."""
+
 
 class ReadingScreen(ArenaScreen):
     """A screen with a row of panes. What is copied bears the round and the label, never a name."""
@@ -45,9 +48,9 @@ class ReadingScreen(ArenaScreen):
         if self._row.finds and event.character and event.is_printable:
             event.stop()
             self._row.write(event.character)
-        elif bound is not None and bound.binding.action.removeprefix("screen.") == "find":
+        elif bound is not None and bound.binding.action in _AT_ONCE:
             event.stop()
-            self.action_find()
+            getattr(self, f"action_{bound.binding.action}")()
 
     def action_find(self) -> None:
         """Look for words in all answers."""

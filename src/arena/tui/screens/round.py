@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import Event, wrap_future
 from collections.abc import Sequence
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -16,11 +17,10 @@ from arena.core.prompts import Prompt
 from arena.core.ratings import Board
 from arena.core.rounds import Pace
 from arena.core.text import span
+from arena.tui.choice import Choice
 from arena.tui.judging import Judging
 from arena.tui.language import N_, _, plural
 from arena.tui.phases import BLIND, Phase
-from arena.tui.screens.picker import Choice, PickerScreen
-from arena.tui.screens.prompts import PromptsScreen, Taken
 from arena.tui.screens.table import TableScreen
 from arena.tui.widgets.board_panel import BoardPanel
 from arena.tui.widgets.hardware_panel import HardwarePanel
@@ -31,6 +31,9 @@ from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
 from arena.tui.widgets.welcome import Welcome
 from arena.wiring import Arena
+
+if TYPE_CHECKING:
+    from arena.tui.screens.prompts import Taken
 
 FRAME_S = 0.1
 PANEL_S = 2.0
@@ -46,9 +49,10 @@ _PACE_NOTES = {
 class RoundScreen(TableScreen):
     """The screen that is there from the first start to the last vote."""
 
-    def __init__(self, arena: Arena) -> None:
-        """A screen without contestants; `begin` looks for them."""
+    def __init__(self, arena: Arena, names: Sequence[str] = (), *, judge: bool = False) -> None:
+        """A screen without contestants; it looks for those of these names itself. `judge`: begin with what waits."""
         super().__init__(arena)
+        self._names, self._judge = names, judge
         self._choice = Choice((), arena.settings.seats)
         self._pace = arena.settings.pace
         self._found = Event()
@@ -80,10 +84,15 @@ class RoundScreen(TableScreen):
         self.set_interval(FRAME_S, self._frame)
         self.set_interval(PANEL_S, self._watch_hardware)
         self.enter(Phase.ASKING)
+        self.call_after_refresh(self._open_up)
+
+    def _open_up(self) -> None:
+        """What the first frame need not wait for."""
         self._refresh_hardware()
         self.refresh_board()
+        self.run_worker(self._begin())
 
-    async def begin(self, names: Sequence[str], *, judge: bool) -> None:
+    async def _begin(self) -> None:
         """Find the contestants, and say what the last time left behind."""
         try:
             left = await wrap_future(self.arena.settle_interrupted())
@@ -95,14 +104,14 @@ class RoundScreen(TableScreen):
                         left,
                     )
                 )
-            infos = await wrap_future(self.arena.lineup.opening(names))
+            infos = await wrap_future(self.arena.lineup.opening(self._names))
             self._seat(Choice(tuple(infos), min(self.arena.settings.seats, max(2, len(infos)))))
         except ArenaError as fault:
             self.query_one(Welcome).complain(str(fault))
         self._found.set()
-        if self.arena.first_start:
+        if self.arena.first_start and self._choice.infos:
             self.background(self._introduce(), "introduction")
-        if judge:
+        if self._judge:
             self.errand(self._judge_waiting())
         else:
             await self._run(self._say_what_is_left())
@@ -290,6 +299,8 @@ class RoundScreen(TableScreen):
     async def _open_picker(self) -> None:
         await self._found.wait()
         if isinstance(self.app.screen, RoundScreen) and self.phase not in BLIND:
+            from arena.tui.screens.picker import PickerScreen  # noqa: PLC0415 - likewise
+
             self.app.push_screen(PickerScreen(self.arena, self._choice), self._chosen)
 
     def _chosen(self, choice: Choice | None) -> None:
@@ -300,6 +311,8 @@ class RoundScreen(TableScreen):
 
     def action_prompts(self) -> None:
         """Browse the prompt packs."""
+        from arena.tui.screens.prompts import PromptsScreen  # noqa: PLC0415 - the first frame is sooner without
+
         shelf = self.arena.prompts()
         self.app.push_screen(PromptsScreen(shelf.packs, [str(fault) for fault in shelf.faults]), self._taken)
 
@@ -328,10 +341,18 @@ class RoundScreen(TableScreen):
 
     def action_board(self) -> None:
         """The leaderboard screen."""
+        if not self.app.is_screen_installed("board"):
+            from arena.tui.screens.board import BoardScreen  # noqa: PLC0415 - the first frame is sooner without
+
+            self.app.install_screen(BoardScreen(self.arena), "board")
         self.app.push_screen("board")
 
     def action_history(self) -> None:
         """The history screen."""
+        if not self.app.is_screen_installed("history"):
+            from arena.tui.screens.history import HistoryScreen  # noqa: PLC0415 - likewise
+
+            self.app.install_screen(HistoryScreen(self.arena), "history")
         self.app.push_screen("history")
 
     def action_prompt(self) -> None:

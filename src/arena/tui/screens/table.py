@@ -184,6 +184,7 @@ class TableScreen(ReadingScreen):
 
     def _finish(self, live: LiveRound) -> None:
         """Every answer is complete and shown: ask for the vote, or say why there is none."""
+        self._row.complete()
         if live.judgeable:
             self._start_vote([seat for seat in range(len(live.view.labels)) if seat not in live.failed])
             return

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.style import Style
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -19,15 +21,22 @@ from textual.widgets import Static
 from arena.core.text import clean, clean_line
 from arena.tui.keymap import rebound
 from arena.tui.language import _
-from arena.tui.widgets.finding import Found
-from arena.tui.widgets.markdown_lines import MarkdownLines
+
+if TYPE_CHECKING:
+    from arena.tui.widgets.finding import Found
+    from arena.tui.widgets.markdown_lines import MarkdownLines
+
+JUMPS, SLOW_JUMPS = 3, 2
+"""A pane that follows the end moves by a third of its height, on a slow line by half: each time it is sent anew."""
+
+_NOTHING = Strip([])
 
 _HIDDEN_WIDTH = 80
 """At which a pane that is not shown is laid out: at its own, none, every word would be broken."""
 
 
 class AnswerText(ScrollView, can_focus=True):
-    """The text of one answer, drawn line by line. It follows the end until somebody scrolls up."""
+    """The text of one answer, drawn line by line. It follows the end, in jumps, until somebody scrolls up."""
 
     # `scroll`, not `auto`: Textual scrolls only where a scrollbar is shown, and `auto` shows it a layout too late.
     # It takes no room: each new line would repaint it, and the header says what is hidden.
@@ -37,7 +46,6 @@ class AnswerText(ScrollView, can_focus=True):
         Binding("k", "scroll_up", "Up", show=False, id="text.up"),
         Binding("g", "scroll_home", "Top", show=False, id="text.top"),
         Binding("G", "scroll_end", "End", show=False, id="text.end"),
-        Binding("slash", "screen.find", "Find", tooltip="Find words in the answers", id="answer.find"),
     ]
 
     class Moved(Message):
@@ -52,6 +60,10 @@ class AnswerText(ScrollView, can_focus=True):
         self._begins = 0
         """The line at which the last turn begins."""
         self._follows = True
+        self._room = 0
+        """Lines that it has made room for while it grows, 0 once it is complete."""
+        self._ground = Style()
+        """What every line stands on."""
         self._words = ""
         """What is looked for."""
         self._found: Found | None = None
@@ -67,11 +79,11 @@ class AnswerText(ScrollView, can_focus=True):
     @property
     def hidden_below(self) -> bool:
         """Whether there are lines below the part that is seen."""
-        return self.scroll_offset.y + self.size.height < self.virtual_size.height
+        return self._lines is not None and self.scroll_offset.y + self.size.height < len(self._lines)
 
     def clear(self) -> None:
         """Empty the pane."""
-        self._turns, self._lines, self._begins, self._follows = [("", "")], None, 0, True
+        self._turns, self._lines, self._begins, self._follows, self._room = [("", "")], None, 0, True, 0
         self._fit()
         self.refresh()
 
@@ -96,12 +108,22 @@ class AnswerText(ScrollView, can_focus=True):
         text = clean(text)
         question, said = self._turns[-1]
         self._turns[-1] = question, said + text
-        first = self._laid_out().feed(text)
+        lines, hidden = self._laid_out(), self.hidden_below
+        first = lines.feed(text)
+        self._make_room(len(lines))
         self._fit()
         if self._follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._to_the_end()
         self.refresh_lines(first, max(1, self.virtual_size.height - first))
-        self.post_message(self.Moved())
+        if self.hidden_below is not hidden:
+            self.post_message(self.Moved())
+
+    def complete(self) -> None:
+        """Nothing more is coming: no room is kept for it."""
+        self._room = 0
+        self._fit()
+        if self._follows:
+            self._to_the_end()
 
     def replace(self, texts: Sequence[str]) -> None:
         """Show these raw texts instead, one a turn, from where the reader is; they are cleaned here."""
@@ -131,21 +153,32 @@ class AnswerText(ScrollView, can_focus=True):
     @property
     def _matches(self) -> Found:
         if self._found is None:
+            from arena.tui.widgets.finding import Found  # noqa: PLC0415 - likewise
+
             self._found = Found(self._words, self._laid_out().texts)
         return self._found
 
     def render_line(self, y: int) -> Strip:
         """Line y of the part that is seen."""
-        width, style = self.size.width, self.rich_style
         y += self.scroll_offset.y
-        strip = self._laid_out().line(y)
-        if strip is not None and self._words:
+        strip = self._laid_out().line(y) or _NOTHING
+        if self._words:
             strip = self._matches.mark(y, strip, self._current)
-        return Strip.blank(width, style) if strip is None else strip.crop_extend(0, width, style)
+        return strip.crop_extend(0, self.size.width, self._ground)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The lines of a part of it. They bring their colours, and keep what was made of them: none is drawn twice."""
+        background = self.background_colors[1]
+        strips = [self.render_line(y) for y in crop.line_range]
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        if crop.column_span != (0, self.size.width):
+            strips = [strip.crop(*crop.column_span) for strip in strips]
+        return strips
 
     def on_resize(self, event: Resize) -> None:
         """Wrap again at the new width."""
-        if event.size.width and any(said for _, said in self._turns):
+        if event.size.width:
             self._relay()
             if self._current >= 0:
                 self.go_to_match(self._current)
@@ -154,25 +187,40 @@ class AnswerText(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Colours are part of the laid-out lines: lay them out again with the new ones."""
         super().notify_style_update()
-        if any(said for _, said in self._turns):
+        if self._lines is not None and self.rich_style != self._ground:
             self._relay()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
         """Tell the pane's header how much is hidden."""
         super().watch_scroll_y(old, new)
-        self._follows = not self.hidden_below
+        self._follows = self.scroll_offset.y >= self.max_scroll_y
         self.post_message(self.Moved())
 
+    def _make_room(self, lines: int) -> None:
+        """Have room for so many lines, and for some more where that takes a jump."""
+        room = max(self._room, self.size.height)
+        if lines > room:
+            jumps = SLOW_JUMPS if self.app.has_class("-slow-link") else JUMPS
+            jump = max(1, self.size.height // jumps)
+            self._room = room + math.ceil((lines - room) / jump) * jump
+
+    def _to_the_end(self) -> None:
+        if self.scroll_offset.y != self.max_scroll_y:
+            self.scroll_end(animate=False, immediate=True, x_axis=False)
+
     def _relay(self) -> None:
-        self._lines = None
+        self._lines, self._room = None, 0
         self._fit()
         if self._follows:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self._to_the_end()
         self.refresh()
 
     def _laid_out(self) -> MarkdownLines:
         if self._lines is None:
-            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self.rich_style)
+            from arena.tui.widgets.markdown_lines import MarkdownLines  # noqa: PLC0415 - the first frame needs no Markdown
+
+            self._ground = self.rich_style
+            self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self._ground)
             for question, said in self._turns:
                 if question:
                     self._begins = self._lines.divide(question)
@@ -181,8 +229,10 @@ class AnswerText(ScrollView, can_focus=True):
         return self._lines
 
     def _fit(self) -> None:
+        """Say how far one can scroll. There is no scrollbar to draw, so the screen need not be laid out anew."""
         self._found = None
-        self.virtual_size = Size(self.size.width, len(self._laid_out()))
+        height = max(len(self._laid_out()), self._room, self.size.height)
+        self.set_reactive(AnswerText.virtual_size, Size(self.size.width, height))
 
 
 class AnswerPane(Vertical):
@@ -193,6 +243,7 @@ class AnswerPane(Vertical):
         super().__init__(id=f"pane-{label.lower()}", classes="pane")
         self.label = label
         self._about = Content("")
+        self._head = Content("")
 
     def compose(self) -> ComposeResult:
         """Header, text, footer."""
@@ -236,4 +287,6 @@ class AnswerPane(Vertical):
     def _draw_header(self) -> None:
         more = Content.styled("  ↓ " + _("more"), "$text-muted") if self.answer.hidden_below else Content("")
         head = Content.assemble((f" {self.label} ", "bold reverse"), " ", self._about, more)
-        self.query_one(".pane-header", Static).update(head)
+        if head != self._head:  # writing it lays the screen out anew
+            self._head = head
+            self.query_one(".pane-header", Static).update(head)

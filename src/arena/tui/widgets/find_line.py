@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from arena.tui.keymap import rebound
 from arena.tui.language import _
 
 
@@ -44,6 +45,10 @@ class FindLine(Horizontal):
             Binding("up", "step(-1)", "The one before", id="find.before"),
             Binding("escape", "enough", "End the search", id="find.end"),
         ]
+
+        def on_mount(self) -> None:
+            """Take the keys as they are bound now."""
+            self._bindings = rebound(self._bindings)
 
         def action_step(self, by: int) -> None:
             """Another match."""

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from rich.cells import chop_cells
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import Heading, Markdown, MarkdownElement
+from rich.markdown import CodeBlock, Heading, Markdown, MarkdownElement
 from rich.segment import Segment
 from rich.style import Style
 from rich.theme import Theme
 from textual.strip import Strip
+
+from arena.tui.widgets.table_lines import TableLines
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _FENCE_OPENS = re.compile(r"`{3,}[^`\n]*(?=\n|$)")
@@ -26,6 +31,8 @@ _FENCE_CLOSES = re.compile(r"\n {0,3}`{3,}[ \t]*(?=\n|$)")
 _ITEM_NUMBER = re.compile(r"^(\s*)\d{1,9}")
 _LONG_LINE = re.compile(r"([^\n]{8000})(?=[^\n])")
 """A longer line is broken: laying it out would take too long."""
+_MOST_COLOURED = 150
+"""Lines of code."""
 _THEME = Theme(
     {
         "markdown.h1": "bold underline",
@@ -42,6 +49,12 @@ _THEME = Theme(
 )
 
 
+@lru_cache(2)
+def _parse(source: str) -> Sequence[Token]:
+    """The last block of an answer is looked at twice: for where it ends, and for what it shows."""
+    return _PARSER.parse(source)
+
+
 class _PlainHeading(Heading):
     """A heading on the left: no box, no centring, which would jump while it streams."""
 
@@ -50,15 +63,34 @@ class _PlainHeading(Heading):
         yield self.text
 
 
+class _Code(CodeBlock):
+    """A block of code. A long one stays without colours: the frame in which it closes would take too long."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = str(self.text).rstrip().split("\n")
+        if len(lines) <= _MOST_COLOURED:
+            yield from super().__rich_console__(console, options)
+            return
+        for line in lines:
+            for piece in _chopped(line, options.max_width):
+                yield Segment(piece)
+                yield Segment.line()
+
+
 class _SafeMarkdown(Markdown):
     """Rich's Markdown without HTML (it would vanish) and without links that run something."""
 
-    elements: ClassVar[dict[str, type[MarkdownElement]]] = {**Markdown.elements, "heading_open": _PlainHeading}
+    elements: ClassVar[dict[str, type[MarkdownElement]]] = {
+        **Markdown.elements,
+        "heading_open": _PlainHeading,
+        "fence": _Code,
+        "code_block": _Code,
+    }
 
     def __init__(self, source: str) -> None:
         # Not through Rich's own: it builds a parser for each block, which costs more than the block.
         self.markup = source
-        self.parsed = _PARSER.parse(source)
+        self.parsed = list(_parse(source))
         self.code_theme = self.inline_code_theme = "ansi_dark"
         self.justify = None
         self.style = "none"
@@ -75,6 +107,7 @@ class MarkdownLines:
             file=io.StringIO(), width=max(width, 1), force_terminal=True, color_system="truecolor", theme=_THEME
         )
         self._style = style
+        self._table = TableLines(self._console, style)
         self._closed: list[Strip] = []
         self._open_source = ""
         self._open: list[Strip] = []
@@ -149,12 +182,27 @@ class MarkdownLines:
 
     def _plain(self, line: str) -> list[Strip]:
         """A line of code, wrapped where it does not fit."""
-        width = max(1, self._console.width - 2)
-        pieces = chop_cells(line.expandtabs(4), width) or [""]
-        return [Strip([Segment(f" {piece}", self._style)]) for piece in pieces]
+        return [Strip([Segment(piece, self._style)]) for piece in _chopped(line, self._console.width)]
 
     def _render(self, source: str) -> list[Strip]:
         source = _LONG_LINE.sub(r"\1\n", source)
+        tokens = _parse(source)
+        opens = [at for at, token in enumerate(tokens) if token.type == "table_open" and token.level == 0]
+        if not opens:
+            return self._render_text(source)
+        lines, shown, begins = source.split("\n"), list[list[Strip]](), 0
+        for at in opens:
+            ends = next(end for end in range(at, len(tokens)) if tokens[end].type == "table_close")
+            first, after = tokens[at].map or (0, 0)
+            shown.append(self._render_text("\n".join(lines[begins:first])))
+            shown.append(self._table.show(tokens[at:ends], lines))
+            begins = after
+        shown.append(self._render_text("\n".join(lines[begins:])))
+        first_shown, *others = filter(None, shown)
+        return [*first_shown, *(strip for part in others for strip in (Strip([]), *part))]
+
+    def _render_text(self, source: str) -> list[Strip]:
+        """Everything but tables, which Rich lays out whole with each new row."""
         segments = self._console.render(_SafeMarkdown(source), self._console.options)
         lines = [
             Strip(
@@ -173,13 +221,18 @@ class MarkdownLines:
         return lines
 
 
+def _chopped(line: str, width: int) -> list[str]:
+    """A line of code in as many pieces as it needs, with a blank on either side."""
+    return [f" {piece}" for piece in chop_cells(line.expandtabs(4), max(1, width - 2)) or [""]]
+
+
 def _blocks(source: str) -> list[tuple[str, bool]]:
     """The blocks of a text, and whether a blank line follows each: all but the last can't change any more.
 
     Each item of a list is a block of its own, so that a long list is not laid out again with every word; an ordered
     item gets the number that it has in its list.
     """
-    tokens = _PARSER.parse(source)
+    tokens = _parse(source)
     starts: list[tuple[int, int | None, bool]] = []  # line, number in its list, whether it goes on with a list
     number: int | None = None
     for token in tokens:

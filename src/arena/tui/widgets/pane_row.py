@@ -39,6 +39,8 @@ class PaneRow(Vertical):
         """The match that one has gone to, counted through all panes."""
         self._before: Widget | None = None
         """What had the keyboard before something was looked for."""
+        self._start = 0
+        """The pane that was meant then."""
 
     def compose(self) -> ComposeResult:
         """A strip of seats, the row, and the line to find something in it."""
@@ -67,6 +69,11 @@ class PaneRow(Vertical):
             for seat, text in released:
                 panes[seat].answer.append(text)
 
+    def complete(self) -> None:
+        """Everything was said."""
+        for pane in self.panes:
+            pane.answer.complete()
+
     def divide(self, question: str) -> None:
         """Begin a further turn in every pane."""
         for pane in self.panes:
@@ -81,6 +88,7 @@ class PaneRow(Vertical):
             self.append((answer.seat, answer.text) for answer in turn.answers)
             self.divide(following)
         self.append((answer.seat, answer.text) for answer in found.answers)
+        self.complete()
 
     def reveal(self, record: RoundRecord) -> None:
         """Open the envelope: who sat where, how fast, and who was preferred."""
@@ -167,7 +175,7 @@ class PaneRow(Vertical):
 
     def find(self) -> None:
         """Ask for words and mark them in all panes."""
-        self._before = self.screen.focused
+        self._before, self._start = self.screen.focused, self._current
         self.query_one(FindLine).open()
 
     def write(self, text: str) -> None:
@@ -175,11 +183,12 @@ class PaneRow(Vertical):
         self.query_one(FindLine).write(text)
 
     def on_find_line_wanted(self, message: FindLine.Wanted) -> None:
-        """Mark what is looked for now, and go to the first place."""
+        """Mark what is looked for now, and go to the first place in the pane that is meant, or behind it."""
         message.stop()
         for pane in self.panes:
             pane.answer.find(message.words)
-        self._match = 0
+        places = self._places()
+        self._match = next((at for at, (seat, _index) in enumerate(places) if seat >= self._start), 0)
         self._go_to_match()
 
     def on_find_line_step(self, message: FindLine.Step) -> None:

@@ -30,7 +30,7 @@ class ProgressLine(Static):
         else:
             text = _("The models are answering. All texts begin together.")
         sign = _SPINNER[int(time.monotonic() * _TURNS_PER_S * len(_SPINNER)) % len(_SPINNER)]
-        self.update(Content.assemble((f"{sign} ", "$accent"), (text, "$text-muted")))
+        self.update(Content.assemble((f"{sign} ", "$accent"), (text, "$text-muted")), layout=False)
 
     def sum_up(self, said: str, more: str) -> None:
         """The verdict, and what comes next."""

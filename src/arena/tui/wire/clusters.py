@@ -19,7 +19,6 @@ AGREED = (
     "\u3000-\u3029\u3041-\u3096\u309b-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60"  # East Asia
 )
 """Characters on whose width all terminals agree, for a class of a regular expression."""
-_AGREED = re.compile(f"[{AGREED}]")
 _ALL_AGREED = re.compile(f"[{AGREED}]*")
 _TOO_NEW = re.compile("[\ufe0f\u20e3\U0001f3fb-\U0001f3ff]")
 """Selectors, keycaps and skin tones: tmux, screen and mosh count them otherwise than the terminal around them."""
@@ -49,7 +48,7 @@ def clusters(text: str, *, safe: bool = False) -> tuple[tuple[str, int, int], ..
 
 
 def _cluster(part: str, width: int, *, safe: bool) -> tuple[str, int, int]:
-    if len(part) == 1 and _AGREED.match(part):
+    if len(part) == 1 and _ALL_AGREED.fullmatch(part):
         return part, width, 0
     part = harmless(part)[:_LONGEST]
     if safe:

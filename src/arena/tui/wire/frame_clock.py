@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from statistics import median
 
 FRAMES_A_SECOND = 30.0
 UNANSWERED_A_SECOND = 15.0
@@ -49,7 +48,7 @@ class FrameClock:
     @property
     def link_s(self) -> float | None:
         """How long a frame takes to the terminal and back, None as long as that is not known."""
-        return median(self._took_s) if len(self._took_s) == _JUDGED_BY else None
+        return sorted(self._took_s)[_JUDGED_BY // 2] if len(self._took_s) == _JUDGED_BY else None
 
     @property
     def link_is_slow(self) -> bool:

@@ -10,6 +10,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import TypeAlias
+
+Say: TypeAlias = Callable[[str], str]
+"""Turns a sentence, or the pattern of one, into the language of who reads it; `str` leaves it in English."""
 
 _DROPPED = (
     *(0x0D, 0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x200B, 0x2060, 0x3164, 0xFEFF, 0xFFA0),
@@ -86,12 +91,13 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def span(seconds: float) -> str:
+def span(seconds: float, say: Say = str) -> str:
     """About how long: `40 s`, `14 min`, `3 h 20 min`."""
     if seconds < 90:
-        return f"{seconds:.0f} s"
+        return say("{seconds:.0f} s").format(seconds=seconds)
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+    told = say("{minutes} min") if minutes < 90 else say("{hours} h {rest:02} min")
+    return told.format(minutes=minutes, hours=minutes // 60, rest=minutes % 60)
 
 
 def storable(text: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.app import App
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from arena.tui.language import N_, _
 
@@ -33,6 +34,12 @@ _COMMANDS = (
     (N_("Suspend"), N_("Back to the shell; fg returns"), "app.suspend_process"),
     (N_("Quit"), N_("Leave arena; everything is saved"), "app.leave"),
 )
+
+
+def open_palette(app: App[Any]) -> None:
+    """Show them all, to be searched, in the language of the user."""
+    if not CommandPalette.is_open(app):
+        app.push_screen(CommandPalette(placeholder=_("Search for commands…"), id="--command-palette"))
 
 
 class ArenaCommands(Provider):

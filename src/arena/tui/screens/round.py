@@ -190,7 +190,7 @@ class RoundScreen(AskingScreen):
         count, waits, to_come = self._board.votes if self._board else 0, self._judging.waiting, self._judging.to_come
         votes = [plural("{n} vote", "{n} votes", count)] if self.phase not in BLIND else []
         waiting = [plural("{n} to judge", "{n} to judge", waits)] if waits else []
-        left = _(", about {time}").format(time=span(self._judging.left_s)) if self._judging.left_s else ""
+        left = _(", about {time}").format(time=span(self._judging.left_s, _)) if self._judging.left_s else ""
         coming = [plural("{n} being played", "{n} being played", to_come) + left] if to_come else []
         private = [_("not stored")] if self._is_private or self._plays_privately else []
         self.query_one(PhaseBar).show(self.phase.step, "  ".join([*private, *coming, *waiting, *votes]))

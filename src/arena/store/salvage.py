@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -80,10 +80,10 @@ class Source:
         """A table without row ids, from both ends. What is met twice is refused by its key."""
         with suppress(sqlite3.DatabaseError):
             found = [row for row in self._conn.execute(f'PRAGMA table_info("{table}")') if row["pk"]]
-            key = [f'"{row["name"]}"' for row in sorted(found, key=lambda row: int(row["pk"]))]
-            there, back = ", ".join(key), ", ".join(f"{column} DESC" for column in key)
-            for order in (there, back):
-                reading = _Reading(self._conn, f"{sql} ORDER BY {order}")
+            key = [row["name"] for row in sorted(found, key=lambda row: int(row["pk"]))]
+            for way in ("", " DESC"):
+                order = ", ".join(f'"{column}"{way}' for column in key)
+                reading = _Reading(self._conn, f"{sql} ORDER BY {order}", key=key)
                 yield from reading
                 if reading.whole:
                     return
@@ -124,16 +124,24 @@ class Source:
 
 
 class _Reading:
-    """The rows of a query up to the first that can't be read."""
+    """The rows of a query, in the order of their key, up to the first that can't be read or is out of that order.
 
-    def __init__(self, conn: sqlite3.Connection, sql: str, *values: int) -> None:
-        self._conn, self._sql, self._values = conn, sql, values
+    Pages of a damaged file may name each other in a circle, on which SQLite walks for ever.
+    """
+
+    def __init__(self, conn: sqlite3.Connection, sql: str, *values: int, key: Sequence[str] = ("rowid",)) -> None:
+        self._conn, self._sql, self._values, self._key = conn, sql, values, key
         self.whole = False
         """Whether there was no such row."""
 
     def __iter__(self) -> Iterator[Row]:
-        with suppress(sqlite3.DatabaseError):
+        last, down = None, self._sql.endswith(" DESC")
+        with suppress(sqlite3.DatabaseError, TypeError):  # a number where there was text has no place in the order
             for row in self._conn.execute(self._sql, self._values):
+                here = tuple(row[name] for name in self._key)
+                if last is not None and (here >= last if down else here <= last):
+                    return
+                last = here
                 yield dict(row)
             self.whole = True
 

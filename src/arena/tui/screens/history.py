@@ -178,7 +178,8 @@ class HistoryScreen(PastScreen):
             await self._draw(found, found.view, _(_SEALED_NOTE.get(found.state, "")))
             return
         vote = found.vote
-        said = [_("You said: {verdict}").format(verdict=verdict_words(vote.verdict)), vote.note] if vote else []
+        told = verdict_words(vote.verdict, vote.strength) if vote else ""
+        said = [_("You said: {verdict}").format(verdict=told), vote.note] if vote else []
         said += map(_, found.flags)
         if found.second:
             said.append(_("you would use {verdict}").format(verdict=verdict_words(found.second)))

@@ -94,7 +94,7 @@ async def test_a_further_turn_goes_to_the_same_sealed_models_before_the_vote(tmp
         async with ArenaApp(arena, NAMES).run_test(size=size) as pilot:
             await ask(pilot, "What is 67 - 26?")
             await pilot.press("f")
-            await until(pilot, lambda: pilot.app.screen.phase is Phase.FOLLOWING)
+            await until(pilot, lambda: "One thing more, to the same models." in screen_text(pilot))
             await pilot.press(*"Are you sure?", "enter")
             await voting(pilot)
             await until(pilot, lambda: "── Are you sure?" in screen_text(pilot))
@@ -167,6 +167,7 @@ async def test_three_answers_are_ranked_with_ties(tmp_path, keys, said):
                 said = "b"
             await revealed(pilot)
             await until(pilot, lambda: f"You said: {said}." in screen_text(pilot))
+            await until(pilot, lambda: "a b c t: which would you use?" in screen_text(pilot))
 
 
 async def test_the_second_vote_and_a_note_come_after_the_names(tmp_path):

@@ -170,7 +170,9 @@ class RoundScreen(AskingScreen):
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
             self._row.stop_finding()
-            self.query_one(PromptBox).focus()
+            box = self.query_one(PromptBox)
+            box.invite(further=phase is Phase.FOLLOWING)
+            box.focus()
         elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)
         self._draw_phase()

@@ -363,7 +363,8 @@ class TableScreen(ReadingScreen):
             said.append(_("An answer names its model: not rated."))
         if second:
             said.append(_("With all that, you would use: {verdict}.").format(verdict=verdict_words(second)))
-        ask = "" if second or not vote else _("a b t: which would you use?")
+        keys = " ".join([*(seat.label.lower() for seat in record.round.seats), "t"])
+        ask = "" if second or not vote else _("{keys}: which would you use?").format(keys=keys)
         self.query_one(ProgressLine).sum_up(" ".join(said), ask)
         self.refresh_board()
 

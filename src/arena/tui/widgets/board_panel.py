@@ -89,7 +89,15 @@ def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
     if not board.standings:
         lines.append(Content.styled(_("Ask something, read, vote: the board fills."), "$text-muted"))
     scale = _scale(board) if board.standings else (0.0, 1.0)
+    groups = {key: group for group in board.components for key in group}
+    before: tuple[str, ...] = ()
     for line in board.standings:
+        group = groups.get(line.key, ())
+        if before and group and group != before:
+            lines.append(
+                Content.styled(f"╌╌ {_('never compared with those above: no rank between them')}", "$text-muted")
+            )
+        before = group
         move = moves.get(line.key, 0.0)
         name = clean_name(line.model, max(8, width - 18))
         score = f"{line.score:.0f}" if line.votes else "–"

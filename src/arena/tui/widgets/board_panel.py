@@ -36,9 +36,10 @@ class BoardPanel(Static):
 
     @property
     def moved(self) -> str:
-        """The scores that the last vote moved, in one line."""
+        """The scores that the last vote moved, in one line, the furthest first: where it is cut, least is lost."""
         lines = self._board.standings if self._board else ()
         moves = [(line, self._moves.get(line.key, 0.0)) for line in lines]
+        moves.sort(key=lambda each: -abs(each[1]))
         return "  ".join(
             f"{clean_name((line.model.partition('/')[2] or line.model), 16)} {line.score:.0f} {_arrow(move)}"
             for line, move in moves

@@ -118,6 +118,15 @@ async def test_a_round_is_judged_again_without_its_names(tmp_path, size, seats):
             assert arena.board().result().votes == votes
 
 
+async def test_a_round_that_is_never_judged_says_why(tmp_path):
+    with arena_on(tmp_path) as arena:
+        arena.table.deal_again(play(arena, "why?", "")).result()
+        async with ArenaApp(arena, NAMES).run_test(size=(80, 24)) as pilot:
+            await history(pilot, 2)
+            await pilot.press("down")
+            await until(pilot, lambda: "Never to be judged" in screen_text(pilot))
+
+
 async def test_a_vote_that_was_clearly_so_is_told_as_such(tmp_path):
     with arena_on(tmp_path) as arena:
         key = play(arena, "why?", "")

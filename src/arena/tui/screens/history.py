@@ -39,6 +39,7 @@ _SEALED_NOTE = {
     RoundState.READY: N_("Sealed: it waits for your vote."),
     RoundState.PLANNED: N_("Sealed: a queue has yet to play it."),
     RoundState.GENERATING: N_("Sealed: it is being played."),
+    RoundState.VOID: N_("Never to be judged: it was stopped, broke off, or was answered anew."),
 }
 
 

@@ -2,8 +2,8 @@
 
     python pty_app.py FOLDER CAST [--stock]
 
-CAST is short, stream, hostile or wide. `--stock` draws with Textual's own output, for a comparison. Textual is imported
-only after the look at the terminal, as the program does it.
+CAST is short, stream, hostile, wide, corpus or large. `--stock` draws with Textual's own output, for a comparison.
+Textual is imported only after the look at the terminal, as the program does it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import random
 import sys
 from dataclasses import replace
 from pathlib import Path
+
+import hostile_corpus
 
 COUNT, RATE = int(os.environ.get("TEST_TOKENS", "400")), float(os.environ.get("TEST_RATE", "100"))
 """For the cast `stream`: tokens of each answer, and how many a second."""
@@ -43,6 +45,14 @@ def tokens(count: int, seed: int) -> list[str]:
     return pieces
 
 
+def corpus(seed: int):
+    """Half of the texts of the corpus: every second one is thought."""
+    from arena.core.events import Chunk
+
+    texts = list(hostile_corpus.SMALL.values())[seed % 2 :: 2]
+    return [Chunk(f"{text}\n\n", ("answer", "thought")[at % 2]) for at, text in enumerate(texts)]
+
+
 def scripts(cast: str):
     """Contestant by name."""
     import stage
@@ -52,6 +62,8 @@ def scripts(cast: str):
         "stream": lambda seed: tokens(COUNT, seed),
         "hostile": lambda _: [HOSTILE],
         "wide": lambda _: [WIDE],
+        "corpus": corpus,
+        "large": lambda _: [hostile_corpus.LARGE[os.environ["TEST_LARGE"]]],
     }[cast]
     gap_s = 1 / RATE if cast == "stream" else 0.0
     return {

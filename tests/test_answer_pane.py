@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,8 @@ from textual.app import App
 from arena.core.text import clean
 from arena.tui.widgets.answer_pane import AnswerText
 from arena.tui.widgets.markdown_lines import MarkdownLines
+from hostile_corpus import LARGE
+from stage import until
 
 PIECES = st.sampled_from(
     [
@@ -64,6 +67,38 @@ def test_block_html_and_tags_stay_visible():
 
 def test_nothing_is_shown_twice_after_odd_line_breaks():
     assert "\n".join(lines_of(["one\u2028", "two\u2029", "three\x0b", "four"])).count("one") == 1
+
+
+def test_a_block_without_an_end_goes_on_below_its_head():
+    rows = "".join(f"| row {number} | x |\n" for number in range(300))
+    table = lines_of(["| left | right |\n|---|---|\n", rows])
+    assert sum("left" in line for line in table) > 1
+    assert all(any(f"row {number} " in line for line in table) for number in range(300))
+    code = "".join(f"line{number} = {number}\n" for number in range(900))
+    assert [line.strip() for line in lines_of(["```python\n", code, "```\n"]) if line.strip()] == code.splitlines()
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_no_piece_of_a_large_text_takes_long(name):
+    text, lines, held = clean(LARGE[name][:4000]), MarkdownLines(50, Style()), []
+    for start in range(0, len(text), 512):
+        began = time.thread_time()
+        lines.feed(text[start : start + 512])
+        assert len(lines) >= 0
+        held.append(time.thread_time() - began)
+    assert max(held) < 0.5, "without pages it is seconds for some of them"
+
+
+def test_more_lines_than_anybody_reads_are_not_laid_out(monkeypatch):
+    monkeypatch.setattr("arena.tui.widgets.markdown_lines._MOST_LINES", 500)
+    lines = MarkdownLines(50, Style())
+    for _ in range(10):
+        lines.feed("a\n\n" * 100)
+    assert 500 < len(lines) < 800
+    assert "too long to be shown" in lines.line(len(lines) - 1).text
+    at = lines.divide("and then?")
+    lines.feed("It goes on.")
+    assert [lines.line(y).text.strip() for y in range(at, len(lines))] == ["── and then?", "", "It goes on."]
 
 
 class PaneApp(App[None]):
@@ -139,3 +174,18 @@ async def test_a_resize_wraps_the_text_anew():
         await pilot.resize_terminal(20, 10)
         await pilot.pause()
         assert sum(map(bool, seen(pane))) > wide
+
+
+async def test_a_long_answer_is_laid_out_little_by_little_up_to_its_end():
+    async with PaneApp().run_test(size=(60, 10)) as pilot:
+        pane = pilot.app.query_one(AnswerText)
+        pane.append("word *and* word\n\n" * 1000 + "the end")
+        assert pane.virtual_size.height < 1900
+        await until(pilot, lambda: pane.virtual_size.height >= 2001)
+        pane.complete()
+        assert not pane.hidden_below
+        assert "the end" in pane.render_line(9).text
+        pane.divide("and then?")
+        pane.append("more")
+        await pilot.pause()
+        assert any("and then?" in pane.render_line(y).text for y in range(10))

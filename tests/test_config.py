@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from arena.config import load
-from arena.core.errors import UsageError
+from arena.core.errors import ArenaError, UsageError
 from arena.core.rounds import Pace
 
 
@@ -88,3 +91,46 @@ def test_the_language_of_the_screens_is_one_that_there_is(tmp_path):
     assert load(environ={}).lang == "auto"
     with pytest.raises(UsageError, match=r"lang can't be 'fr'\. It is one of: auto, en, ko"):
         load(environ={"ARENA_LANG": "fr"})
+
+
+GOOD = (
+    'seats = 3\npace = "even"\n[sampling]\ntemperature = 0.7\n[endpoints.desk]\nkind = "openai"\nurl = "http://a:1"\n'
+)
+VALUES = [
+    "-1",
+    "1e999",
+    "nan",
+    "true",
+    '"x\\u0000"',
+    "[1, [2]]",
+    "{a = 1}",
+    "1979-05-27",
+    "9" * 5000,
+    "[" * 2000,
+    '"http://[::1"',
+]
+
+
+@st.composite
+def damaged(draw):
+    """A good config with values of other kinds, cuts and stray signs."""
+    lines = GOOD.splitlines()
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(lines) - 1))
+        name = lines[at].partition(" = ")[0]
+        lines[at] = draw(st.sampled_from([f"{name} = {value}" for value in VALUES]) | st.text(max_size=9))
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+@hypothesis_settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.binary(max_size=200) | damaged())
+def test_a_damaged_config_raises_nothing_but_a_sentence(tmp_path, data):
+    path = tmp_path / "c.toml"
+    path.write_bytes(data)
+    fault = None
+    try:
+        load(path, environ={})
+    except ArenaError as caught:
+        fault = caught
+    assert fault is None or fault.hint
+    assert not set("\x00\x1b\x9b\u202e") & set(str(fault))

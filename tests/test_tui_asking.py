@@ -154,7 +154,7 @@ async def test_a_faulty_pack_is_named_above_the_others(tmp_path):
             await pilot.press("escape", "p")
             await until(pilot, lambda: "mine.toml, line 1" in screen_text(pilot) and "general" in screen_text(pilot))
             await pilot.press("slash", *"tides zebra")
-            await until(pilot, lambda: "No prompt has these words." in screen_text(pilot))
+            await until(pilot, lambda: "nothing found" in screen_text(pilot))
 
 
 async def test_a_prompt_with_variables_is_no_example(tmp_path):

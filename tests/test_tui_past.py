@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from arena.backends.scripted import Script
 from arena.core.past import Ending, Wanted
 from arena.core.prompts import Prompt
 from arena.core.votes import Strength, Verdict
@@ -16,7 +19,7 @@ from arena.tui.screens.line import LineScreen
 from arena.tui.screens.picker import PickerScreen
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.tui.widgets.vote_bar import VoteBar
-from stage import NAMES, arena_on, screen_text, until
+from stage import CAST, NAMES, arena_on, screen_text, until
 from test_blindness import told_by
 
 SIZES = [(80, 24), (160, 45)]
@@ -266,3 +269,13 @@ async def test_a_prompt_is_put_to_other_models(tmp_path, begins):
             record = arena.peek(pilot.app.screen.live.view.id).result()
             assert record.round.prompt.text == "why?"
             assert {seat.contestant.ref.name for seat in record.round.seats} == {"zephyr-9b", "ocelot-1b"}
+
+
+async def test_a_long_answer_is_opened_where_it_begins(tmp_path):
+    long = Script(["\n\n".join(f"Paragraph {number}." for number in range(80))])
+    with arena_on(tmp_path, {name: replace(long, info=script.info) for name, script in CAST.items()}) as arena:
+        play(arena, "first?")
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await history(pilot, 1)
+            await until(pilot, lambda: "Paragraph 0." in screen_text(pilot))
+            assert "Paragraph 79." not in screen_text(pilot)

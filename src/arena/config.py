@@ -15,6 +15,7 @@ from arena.core.endpoints import Endpoint, Wire
 from arena.core.errors import UsageError
 from arena.core.models import Sampling
 from arena.core.rounds import Pace, Schedule
+from arena.core.text import clean_line
 from arena.remembered import read
 
 _APP = "arena"
@@ -151,7 +152,13 @@ def _from_file(settings: Settings, path: Path) -> Settings:
     except UnicodeDecodeError:
         raise UsageError(f"The config file {path} is not UTF-8 text.", "Save it as UTF-8.") from None
     except tomllib.TOMLDecodeError as fault:
-        raise UsageError(f"The config file {path} is not valid TOML: {fault}.", "Mend that line.") from None
+        raise UsageError(
+            f"The config file {path} is not valid TOML: {clean_line(str(fault))}.", "Mend that line."
+        ) from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, brackets a thousand deep
+        raise UsageError(
+            f"A number or a nesting in {path} is out of bounds.", "Keep to what docs/settings.md names."
+        ) from None
     for key, value in table.items():
         settings = _set(settings, key, value, lambda name: f"{path}, line {_line_of(name, text)}")
     return settings
@@ -162,7 +169,7 @@ def _set(settings: Settings, key: str, value: Any, where: Where) -> Settings:  #
     if key not in known:
         close = difflib.get_close_matches(key, known, 1)
         hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}."
-        raise UsageError(f"{where(key)}: there is no setting '{key}'.", hint)
+        raise UsageError(f"{where(key)}: there is no setting '{clean_line(key, 80)}'.", hint)
     if key == "sampling":
         return replace(settings, sampling=_sampling(settings.sampling, value, where))
     if key == "keys":

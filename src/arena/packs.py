@@ -29,7 +29,7 @@ SHIPPED = ("general", "coding", "reasoning", "writing", "korean", "demo")
 MAX_BYTES = 1024 * 1024
 """A larger file is taken for something else than a pack."""
 
-_HEAD_KEYS = ("name", "title", "description", "tags", "language", "system", "prompts")
+_HEAD_KEYS = ("name", "title", "description", "tags", "language", "system", "store", "prompts")
 _PROMPT_KEYS = ("slug", "title", "text", "system", "tags", "language")
 _NAME = re.compile(r"[^\W_][\w-]{0,63}")
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*)?")
@@ -109,7 +109,10 @@ def read_pack(file: Traversable) -> Pack:
     name = place.name("name", place.string(head, "name") or _slugified(Path(place.source).stem))
     if not drafts:
         raise place.fault("it holds no prompt", "Add [[prompts]] with a text, or in Markdown a ## section.")
-    base = Prompt("", name, "", place.string(head, "system"), place.tags(head), place.string(head, "language"))
+    base = Prompt(
+        *("", name, "", place.string(head, "system"), place.tags(head), place.string(head, "language")),
+        stored=place.flag(head, "store", default=True),
+    )
     prompts: dict[str, Prompt] = {}
     for at, table in drafts:
         prompt = _prompt(at, table, base)
@@ -151,6 +154,12 @@ class _Place:
         if key == "language" and not _LANGUAGE.fullmatch(value.strip()):
             raise self.fault(f"'language' can't be '{clean_line(value, 80)}'", 'Write a code such as "en" or "ko".')
         return value if key == "text" else value.strip()
+
+    def flag(self, table: dict[str, Any], key: str, *, default: bool) -> bool:
+        value = table.get(key, default)
+        if not isinstance(value, bool):
+            raise self.fault(f"'{key}' must be true or false", f"Write {key} = false, without quotes.")
+        return value
 
     def name(self, key: str, value: str) -> str:
         name = unicodedata.normalize("NFC", value)
@@ -281,7 +290,8 @@ def _prompt(place: _Place, table: dict[str, Any], base: Prompt) -> Prompt:
     slug = place.name("slug", place.string(table, "slug") or _slugified(title))
     system = place.string(table, "system") or base.system
     tags = tuple(dict.fromkeys((*base.tags, *place.tags(table))))
-    return Prompt(text, f"{base.slug}/{slug}", title, system, tags, place.string(table, "language") or base.language)
+    language = place.string(table, "language") or base.language
+    return Prompt(text, f"{base.slug}/{slug}", title, system, tags, language, stored=base.stored)
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -35,6 +35,7 @@ def keep(path: Path, values: Mapping[str, str | int]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.touch(0o600)
+        draft.touch(0o600)
         draft.write_text(json.dumps({**read(path)[0], **values}), "utf-8")
         draft.replace(path)
     except OSError:

@@ -17,9 +17,10 @@ from arena.config import Settings
 from arena.core.errors import ArenaError
 from arena.core.events import StreamEvent
 from arena.core.models import Contestant, ModelInfo
+from arena.core.naming import NamingWords, mask
 from arena.core.ports import RoundRecord
 from arena.core.prompts import Prompt, Turn
-from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule
+from arena.core.rounds import Answer, Pace, Played, Round, RoundState, RoundView, Schedule, SealedRound
 from arena.desk import Desk
 from arena.engine.deal import deal, deal_further
 from arena.engine.room import Room
@@ -47,6 +48,8 @@ class Hand:
     """What would name somebody in its answers."""
     earlier: dict[int, tuple[Turn, ...]] = field(default_factory=dict, repr=False)
     """What was said before on each seat."""
+    private: dict[int, Answer] = field(default_factory=dict, repr=False)
+    """The answers by seat where they are not stored: here alone they can be read."""
 
 
 class Table:
@@ -140,6 +143,7 @@ class Table:
 
         async def go_on() -> RoundView:
             before = await self._at_desk(lambda ledger: ledger.round(round_id))
+            self._refuse_private(round_id)
             infos = await self._seated(before.round)
             dealt = deal_further(before.round, text, self._rng)
             return await self._at_desk(lambda ledger: self._seal(ledger, dealt, infos, before))
@@ -156,6 +160,7 @@ class Table:
             old = await self._at_desk(lambda ledger: ledger.round(round_id))
             if old.state is not RoundState.READY:
                 raise ArenaError(f"Round {round_id} does not wait for a vote.", "Only such a round can be had again.")
+            self._refuse_private(round_id)
             infos = await self._seated(old.round)
             return await self._at_desk(lambda ledger: self._reseal(ledger, old.round, infos))
 
@@ -174,8 +179,13 @@ class Table:
         # What is asked of the desk is done, whatever becomes of this story.
         kept = [self._desk.do(lambda ledger: ledger.begin_round(key))]
 
+        stored = hand.round.prompt.stored
+
         def keep(answer: Answer, company: Iterable[str]) -> None:
             beside = tuple(company)
+            if not stored:
+                hand.private[answer.seat] = answer
+                answer = replace(answer, text="", thought="", error="")
             kept.append(self._desk.do(lambda ledger: ledger.save_answer(key, answer, ran_alongside=beside)))
 
         state: RoundState = RoundState.VOID
@@ -199,6 +209,7 @@ class Table:
             state, flags = verdict_on(answers, hand.words)
             over = True
         finally:
+            flags = flags if stored else (*flags, "private")
             if queued and not over:
                 kept.append(self._desk.do(lambda ledger: ledger.put_back(key)))
             elif over or not self.dropped:
@@ -206,6 +217,33 @@ class Table:
         for saved in kept:
             await asyncio.wrap_future(saved)
         return Played(state, answers)
+
+    def recall(self, found: RoundRecord) -> RoundRecord:
+        """A round with the prompt and the answers that were not stored, as long as they are remembered."""
+        hand = self._private(found.round.id)
+        if hand is None:
+            return found
+        answers = []
+        for answer in found.answers:
+            said = hand.private.get(answer.seat, answer)
+            answers.append(replace(answer, text=said.text, thought=said.thought, error=said.error))
+        return replace(found, round=replace(found.round, prompt=hand.round.prompt), answers=tuple(answers))
+
+    def recall_sealed(self, found: SealedRound) -> SealedRound:
+        """The same before the vote: what names somebody is masked."""
+        hand = self._private(found.view.id)
+        if hand is None:
+            return found
+        answers = [
+            replace(answer, text=mask(hand.private.get(answer.seat, answer).text, hand.words))
+            for answer in found.answers
+        ]
+        return replace(found, view=replace(found.view, prompt=hand.round.prompt), answers=tuple(answers))
+
+    def _private(self, round_id: str) -> Hand | None:
+        """The hand of a round that is not stored; None: it is stored, or forgotten."""
+        hand = self._hands.get(round_id)
+        return None if hand is None or hand.round.prompt.stored else hand
 
     def hand(self, round_: Round, infos: Sequence[ModelInfo], before: RoundRecord | None = None) -> Hand:
         """All that it takes to play a round. `before`: the one that it continues.
@@ -254,6 +292,11 @@ class Table:
             rng=self._rng,
         )
         return self._seal(ledger, fresh, infos)
+
+    def _refuse_private(self, round_id: str) -> None:
+        """Raise ArenaError for a round of which nothing is stored that could go on."""
+        if self._private(round_id) is not None:
+            raise ArenaError("A private round does not go on: it is not stored.", "Vote on it, and ask anew.")
 
     async def _seated(self, round_: Round) -> Sequence[ModelInfo]:
         """The models of a round; of one that was dealt long ago as the line-up finds them. Raises ArenaError."""

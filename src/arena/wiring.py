@@ -138,7 +138,7 @@ class Arena:
         def vote_and_open(ledger: SqliteLedger) -> RoundRecord:
             vote = Vote(round_id, verdict, decided_ms=decided_ms, note=note, strength=strength)
             ledger.cast(vote, reveal=True)  # at once: two programs that vote on one round must not both see names
-            return ledger.round(round_id)
+            return self.table.recall(ledger.round(round_id))
 
         return self._desk.do(vote_and_open)
 
@@ -158,7 +158,7 @@ class Arena:
 
         def note_choice(ledger: SqliteLedger) -> RoundRecord:
             ledger.choose(round_id, verdict)
-            return ledger.round(round_id)
+            return self.table.recall(ledger.round(round_id))
 
         return self._desk.do(note_choice)
 
@@ -171,7 +171,7 @@ class Arena:
 
         def open_it(ledger: SqliteLedger) -> RoundRecord:
             ledger.reveal_unvoted(round_id)
-            return ledger.round(round_id)
+            return self.table.recall(ledger.round(round_id))
 
         return self._desk.do(open_it)
 
@@ -180,13 +180,19 @@ class Arena:
 
         def open_it(ledger: SqliteLedger) -> RoundRecord:
             ledger.mark_revealed(ledger.round(round_id).round.id)
-            return ledger.round(round_id)
+            return self.table.recall(ledger.round(round_id))
 
         return self._desk.do(open_it)
 
     def look(self, round_id: str) -> Future[RoundRecord | SealedRound]:
         """A past round: whole when its names are out, else sealed. Raises ArenaError for an unknown one."""
-        return self._desk.do(lambda ledger: ledger.as_far_as_open(round_id))
+
+        def look_at(ledger: SqliteLedger) -> RoundRecord | SealedRound:
+            found = ledger.as_far_as_open(round_id)
+            table = self.table
+            return table.recall_sealed(found) if isinstance(found, SealedRound) else table.recall(found)
+
+        return self._desk.do(look_at)
 
     def waiting(self, limit: int = 1000) -> Future[list[SealedRound]]:
         """Rounds that are ready and not judged, oldest first."""

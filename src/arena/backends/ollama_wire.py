@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from arena.backends import http, httpx
+from arena.backends.bounds import UNPACKED, bounded
 from arena.backends.secrets import Secret
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, NotThereError, SeatError
@@ -126,10 +127,11 @@ class OllamaWire:
             request.headers.pop("authorization", None)
             request.headers.update(secret.headers)
 
-        hooks = {"request": [sign], "response": [self._refuse]}
+        bound = bounded(self.endpoint, line_s=self.endpoint.silence_s)
+        hooks = {"request": [sign], "response": [bound, self._refuse]}
         secret = self._secret = Secret.of(self.endpoint)
         try:
-            return make(self.endpoint.url, event_hooks=hooks, **http.client_options(self.endpoint))
+            return make(self.endpoint.url, event_hooks=hooks, headers=UNPACKED, **http.client_options(self.endpoint))
         except (ValueError, httpx.InvalidURL) as error:  # such as a port that is no number
             why = f"The url of {self.endpoint.name} is no address of a server."
             raise SeatError(why, "Write it as http://HOST:PORT.") from error

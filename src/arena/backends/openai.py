@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from arena.backends import http, httpx, openai_flavours
+from arena.backends.bounds import UNPACKED, bounded
 from arena.backends.openai_faults import Secret, in_words
 from arena.backends.openai_flavours import GENERIC, LLAMA_SERVER, LM_STUDIO, TRANSFORMERS, Flavour
 from arena.backends.openai_frames import Reading
@@ -345,7 +346,9 @@ class OpenAIBackend:
     @property
     def _client_now(self) -> httpx.AsyncClient:
         if self._client is None:
-            self._client = httpx.AsyncClient(**http.client_options(self._endpoint))
+            hooks = {"response": [bounded(self._endpoint)]}
+            options = http.client_options(self._endpoint)
+            self._client = httpx.AsyncClient(event_hooks=hooks, headers=UNPACKED, **options)
         return self._client
 
     def _options(self, body: Mapping[str, Any] | None = None, *, listing: bool = False) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeAlias
@@ -114,7 +115,7 @@ class BoardReport:
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(head)
-        writer.writerows([[_no_formula(cell) for cell in row] for row in rows])
+        writer.writerows([[_no_formula(clean_line(cell)) for cell in row] for row in rows])
         return out.getvalue().rstrip("\n")
 
     def as_text(self, *, markdown: bool = False, width: int | None = None) -> str:
@@ -305,4 +306,5 @@ def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _no_formula(cell: str) -> str:
     """A cell that a spreadsheet would run as a formula gets a quote in front; a lone '-' is no formula."""
-    return f"'{cell}" if cell[:1] in tuple("=+@\t\r") or (cell[:1] == "-" and len(cell) > 1) else cell
+    begins = unicodedata.normalize("NFKC", cell[:1])  # some take the wide signs as well
+    return f"'{cell}" if begins in tuple("=+@") or (begins == "-" and cell != "-") else cell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ import click
 
 from arena import __version__
 from arena.core.errors import ArenaError, UsageError
-from arena.core.text import clean_line, counted
+from arena.core.text import clean_line, counted, json_line
 
 if TYPE_CHECKING:
     from arena.wiring import Arena
@@ -65,7 +64,7 @@ def narrate(text: str) -> None:
 
 def print_json(value: object) -> None:
     """One line of JSON on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json_line(value))
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -118,6 +117,7 @@ def show_ui(arena: Arena, models: Sequence[str] = (), *, judge: bool = False) ->
 @click.option("--pace", type=click.Choice(["even", "live", "whole"]), help="What a reader could see while it streams.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a round, with all metrics.")
 @click.option("--open", "open_", is_flag=True, help="Say who answered. Such rounds are unblinded and never rated.")
+@click.option("--private", is_flag=True, help="Do not store what is asked and answered, only figures and the vote.")
 @click.option("--resume", is_flag=True, help="Go on with the queues of which something is left.")
 @click.option("--queues", is_flag=True, help="List the queues.")
 @click.option("--drop", type=int, metavar="QUEUE", help="Call a queue off. What was played stays.")

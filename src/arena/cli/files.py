@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from arena.core.errors import ArenaError
-from arena.core.text import clean_line
+from arena.core.text import clean, clean_line
 
 STANDARD = "-"
 """What stands for stdin and stdout."""
@@ -27,10 +28,12 @@ def write_text(path: Path, text: str) -> None:
 def writing(path: Path) -> Iterator[TextIO]:
     """UTF-8 text that takes its place when it is complete: until then the file is as it was. `-` is stdout.
 
+    A new file is for its user alone: votes and notes are nobody else's business. One that was there keeps its mode.
     Raises ArenaError when it can't be written.
     """
     if str(path) == STANDARD:
-        out = io.TextIOWrapper(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
+        kind = _OnTerminal if sys.stdout.isatty() else io.TextIOWrapper
+        out = kind(sys.stdout.buffer, encoding="utf-8", errors="replace", newline="")
         try:
             yield out
             out.flush()
@@ -41,17 +44,33 @@ def writing(path: Path) -> Iterator[TextIO]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     in_place = target.exists() and not target.is_file()  # a pipe is written, not replaced
     try:
-        with (target if in_place else draft).open("w" if in_place else "x", encoding="utf-8", newline="") as out:
-            yield out
+        where, mode = (target, "w") if in_place else (draft, "x")
+        opened = open(where, mode, encoding="utf-8", newline="", opener=_for_oneself)  # noqa: SIM115 - it is, below
+        with cast("TextIO", opened) as file:
+            yield file
             if not in_place:
-                out.flush()
-                os.fsync(out.fileno())
+                file.flush()
+                os.fsync(file.fileno())
         if not in_place:
+            if target.exists():
+                shutil.copymode(target, draft)
             draft.replace(target)
     except OSError as fault:
         raise ArenaError(f"{clean_line(str(path))} can't be written: {why(fault)}.", "Name another file.") from fault
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _for_oneself(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+class _OnTerminal(io.TextIOWrapper):
+    """Stdout where somebody looks at it: what a file would keep as it is, such as a CSV, is cleaned here."""
+
+    def write(self, text: str, /) -> int:
+        """Write it, cleaned."""
+        return super().write(clean(text))
 
 
 def why(fault: OSError | ValueError) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from arena.cli.models import contestants
@@ -37,6 +37,7 @@ class RunOptions:
     as_json: bool = False
     open_: bool = False
     again: bool = False
+    private: bool = False
 
 
 def run_rounds(
@@ -50,6 +51,8 @@ def run_rounds(
 ) -> None:
     """Play the rounds and print each when it is done. Raises ArenaError when one of them can't be voted on."""
     asked = _prompts(arena, prompt, options)
+    if options.private:
+        asked = [replace(each, stored=False) for each in asked]
     infos = _contestants(arena, models)
     if twins := arena.table.twins(infos):
         narrate(twins)

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from arena.core.errors import ArenaError, NotThereError
 from arena.core.models import ModelInfo
-
-_NAME_IT = "To ask it, name it under [endpoints.{name}] in the config, with api_key_env if it wants a key."
+from arena.core.text import Say
 
 
 class Wire(StrEnum):
@@ -78,7 +77,7 @@ class Reached:
     """None: the models of this program itself."""
 
 
-def down(reached: Iterable[Reached]) -> list[str]:
+def down(reached: Iterable[Reached], say: Say = str) -> list[str]:
     """A line for each endpoint that is down; usual ports at which there is none share one line."""
     faults = [(found, found.at, found.fault) for found in reached if found.at is not None and found.fault is not None]
     lines, absent = [], list[str]()
@@ -88,9 +87,10 @@ def down(reached: Iterable[Reached]) -> list[str]:
         elif isinstance(fault, NotThereError):
             absent += found.name, *at.aliases
         else:  # it runs: the user may want it, and may have to say its key
-            lines.append(f"{found.name}: {fault.sentence} {_NAME_IT.format(name=found.name)}")
+            how = say("To ask it, name it under [endpoints.{name}] in the config, with api_key_env if it wants a key.")
+            lines.append(f"{found.name}: {fault.sentence} {how.format(name=found.name)}")
     if absent:
-        lines.append(f"Not running on their usual ports: {', '.join(absent)}.")
+        lines.append(say("Not running on their usual ports: {names}.").format(names=", ".join(absent)))
     return lines
 
 

@@ -29,6 +29,8 @@ LEFT = 200
 """Characters before a word that can make it a name."""
 RIGHT = 120
 """Characters from the beginning of a word that can: the most that a stream is held back."""
+_STRIDE = 8192
+"""Characters that are searched at once: no other thread runs meanwhile, and an answer may be a megabyte."""
 
 _FLAGS = re.ASCII | re.IGNORECASE
 _WORD_BEGINS = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z0-9])|(?<![가-힣])(?=[가-힣])|(?=[一-鿿])")
@@ -192,12 +194,21 @@ class Masker:
 
 def _spans(text: str, words: NamingWords, at: int, until: int) -> Iterator[tuple[int, int]]:
     """The names that begin in text[at:until]."""
-    trigger = words.patterns.trigger
-    while (place := trigger.search(text, at)) and place.start() < until:
-        span = _named_at(text, place.start(), words)
+    while (start := _next_place(text, words.patterns.trigger, at, until)) is not None:
+        span = _named_at(text, start, words)
         if span:
             yield span
-        at = span[1] if span else place.start() + 1
+        at = span[1] if span else start + 1
+
+
+def _next_place(text: str, trigger: re.Pattern[str], at: int, until: int) -> int | None:
+    """Where in text[at:until] a name may begin."""
+    for begin in range(at, until, _STRIDE):
+        end = min(begin + _STRIDE, until)
+        place = trigger.search(text, begin, end + RIGHT)
+        if place and place.start() < end:
+            return place.start()
+    return None
 
 
 def _named_at(text: str, start: int, words: NamingWords) -> tuple[int, int] | None:

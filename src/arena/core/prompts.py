@@ -24,6 +24,8 @@ class Prompt:
     """Tags of the leaderboard: general, coding, reasoning, writing, korean, demo."""
     language: str = ""
     """`en`, `ko`, ...; guessed from the text when empty."""
+    stored: bool = True
+    """Whether what is asked and answered may be written down. If not, only figures and the vote are."""
 
     @property
     def sha256(self) -> str:

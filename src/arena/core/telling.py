@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TypeAlias
 
 from arena.core.bias import BiasReport, Rate
 from arena.core.ratings import Board, Effect, Lead, PairStanding
+from arena.core.text import Say
 
 RATES = {
     "left": "the answer on the left",
@@ -23,8 +23,6 @@ RATES = {
 LEAD_WORDS = {Lead.TOO_EARLY: "too early", Lead.LEANING: "leaning", Lead.AHEAD: "ahead", Lead.EVEN: "even"}
 """What fits in a column."""
 _MANY = 500
-Say: TypeAlias = Callable[[str], str]
-"""Turns a sentence, or the pattern of one, into the language of who reads it; `str` leaves it in English."""
 
 
 def short_names(board: Board) -> dict[str, str]:

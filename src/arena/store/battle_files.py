@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, TextIO
 
 from arena.core.errors import ArenaError
-from arena.core.text import clean_line
+from arena.core.text import clean_line, json_line
 
 LINE_LIMIT = 16 << 20
 """Bytes of the longest line that is read. A long conversation has a few hundred thousand."""
@@ -183,7 +183,7 @@ def write_jsonl(rows: Iterable[Row], out: TextIO) -> int:
     """One JSON object a row. Returns how many there were."""
     count = 0
     for count, row in enumerate(rows, 1):  # noqa: B007 - the last one is what is returned
-        out.write(json.dumps(row, ensure_ascii=False) + "\n")
+        out.write(json_line(row) + "\n")
     return count
 
 

@@ -86,7 +86,12 @@ class LedgerDealing(LedgerLoads):
             self._insert_round(db, round_, infos)
 
     def plan_queue(self, title: str, rounds: Sequence[Round], infos: Infos = _NOBODY) -> int:
-        """Store rounds that are to be played one after another, in this order. Returns the id of their queue."""
+        """Store rounds that are to be played one after another, in this order. Returns the id of their queue.
+
+        Raises ArenaError where a prompt is not to be stored.
+        """
+        if not all(round_.prompt.stored for round_ in rounds):
+            raise ArenaError("A queue is on the disk with its prompts.", "Play private prompts one at a time.")
         with self._connection.writing() as db:
             told = [storable(title), rows.now()]
             queue = db.execute("INSERT INTO queues (title, created_at) VALUES (?, ?)", told).lastrowid
@@ -182,7 +187,7 @@ class LedgerDealing(LedgerLoads):
         return [row["id"] for row in found if not in_good_hands(row)]
 
     def _insert_round(self, db: sqlite3.Connection, round_: Round, infos: Infos, queue: int | None = None) -> None:
-        prompt = rows.storable_prompt(round_.prompt)
+        prompt = rows.kept_prompt(round_)
         if db.execute("SELECT 1 FROM rounds WHERE id = ?", [storable(round_.id)]).fetchone():
             raise ArenaError(f"There is a round {round_.id} already.", "Deal another one.")
         # A prompt typed again keeps the name it has in its pack; the pack's newest tags hold for old rounds too.

@@ -94,6 +94,17 @@ def info_of(row: Row) -> ModelInfo:
     )
 
 
+def kept_prompt(round_: Round) -> Prompt:
+    """The prompt of a round, storable. In place of one that is not to be stored stands the round.
+
+    So no two of them are taken for the same; not even a hash is kept, from which a short secret could be guessed.
+    """
+    prompt = round_.prompt
+    if not prompt.stored:
+        prompt = Prompt(f"(not stored: {round_.id})", tags=prompt.tags, language=prompt.guessed_language)
+    return storable_prompt(prompt)
+
+
 def storable_prompt(prompt: Prompt) -> Prompt:
     """The prompt as it can be stored, so that its key is the key of what is read back."""
     return replace(

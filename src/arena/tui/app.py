@@ -10,7 +10,7 @@ from rich.segment import Segments
 from textual.binding import Binding, BindingType
 
 from arena.core.text import clean_line
-from arena.tui.commands import ArenaCommands
+from arena.tui.commands import ArenaCommands, open_palette
 from arena.tui.keymap import rebound
 from arena.tui.last_mile import LastMile
 from arena.tui.no_color import NoColor
@@ -96,6 +96,10 @@ class ArenaApp(WiredApp):
         """Show the help page."""
         now = sorted(self.screen.active_bindings.values(), key=lambda active: active.node is self)
         self.push_screen(HelpScreen(now, self.get_key_display))
+
+    def action_command_palette(self) -> None:
+        """Search every action by name."""
+        open_palette(self)
 
     def action_leave(self) -> None:
         """Leave; rounds and votes are on the disk already."""

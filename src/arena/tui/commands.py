@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.app import App
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 from arena.tui.language import N_, _
 
@@ -24,6 +25,7 @@ _COMMANDS = (
     (N_("Copy to file"), N_("An answer or its code, into a file"), "screen.keep"),
     (N_("Find"), N_("Find words in the answers"), "screen.find"),
     (N_("Compare"), N_("Two answers, sentence by sentence"), "screen.differ"),
+    (N_("Private"), N_("The next round is not stored, only figures and your vote"), "screen.private"),
     (N_("New prompt"), N_("Start a new round"), "screen.ask_again"),
     (N_("Help"), N_("What the keys do"), "app.help"),
     (N_("Theme"), N_("Change the colours"), "app.change_theme"),
@@ -32,6 +34,12 @@ _COMMANDS = (
     (N_("Suspend"), N_("Back to the shell; fg returns"), "app.suspend_process"),
     (N_("Quit"), N_("Leave arena; everything is saved"), "app.leave"),
 )
+
+
+def open_palette(app: App[Any]) -> None:
+    """Show them all, to be searched, in the language of the user."""
+    if not CommandPalette.is_open(app):
+        app.push_screen(CommandPalette(placeholder=_("Search for commands…"), id="--command-palette"))
 
 
 class ArenaCommands(Provider):

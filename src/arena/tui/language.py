@@ -1,7 +1,8 @@
 """The language of the screens, chosen before the first of them is made: `--lang`, the config, else the locale.
 
-English is in the code, every other language in locale/LANGUAGE/LC_MESSAGES/arena.po. What models, servers and prompt
-packs say is never translated, and neither is what commands print: scripts read it.
+English is in the code, every other language in locale/LANGUAGE/LC_MESSAGES/arena.po, which tools/translate.py keeps up
+to date. What models, servers and prompt packs say is never translated, nor are faults, which people look up, nor what
+commands print, which scripts read.
 """
 
 from __future__ import annotations

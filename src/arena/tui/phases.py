@@ -48,6 +48,7 @@ ALLOWED: dict[str, frozenset[Phase]] = {
     "thinking": frozenset({Phase.REVEALED}),
     "prompt": frozenset({Phase.ASKING}),
     "pace": frozenset({Phase.ASKING}),
+    "private": _FREE,
     "settings": frozenset({Phase.ASKING}),
     "editor": frozenset({Phase.ASKING, Phase.FOLLOWING}),
     "others": frozenset({Phase.REVEALED}),

@@ -199,6 +199,7 @@ class HistoryScreen(PastScreen):
         row = self.query_one(PaneRow)
         await row.deal(view.labels)
         row.show(found)
+        row.to_the_top()
 
 
 def _line(line: HistoryLine) -> Content:

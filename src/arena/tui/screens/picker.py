@@ -16,9 +16,9 @@ from arena.core.endpoints import down
 from arena.core.fit import Together, TogetherVerdict
 from arena.core.machine import Fits, FitVerdict, human_bytes
 from arena.core.models import ModelInfo
-from arena.core.text import clean_line, clean_name
+from arena.core.text import clean_line
 from arena.core.variants import Variant
-from arena.tui.cells import left
+from arena.tui.cells import left, name_in
 from arena.tui.choice import Choice
 from arena.tui.language import N_, _
 from arena.tui.screens.base import Dialog
@@ -100,7 +100,7 @@ class PickerScreen(Dialog[Choice | None]):
         self._list.add_options(Option("", key, disabled=bool(info.note)) for key, info in self._infos.items())
         self._list.highlighted = min(at, len(infos) - 1) if infos else None
         broken = [f"{info.ref}: {info.note}" for info in infos if info.note]
-        self._hint = "\n".join([*broken[:2], *down(reached), _(_MORE)])
+        self._hint = "\n".join([*broken[:2], *down(reached, _), _(_MORE)])
         self._draw()
         self._draw_rows()
         self._compare()
@@ -218,8 +218,7 @@ def _row(info: ModelInfo, fit: FitVerdict, beside: Together | None, width: int, 
     told = _beside(beside) if beside is not None and info.local else ""
     state, told = left(state, 10), left(told, _TOLD)
     room = max(8, width - len(facts) - 10 - _TOLD - 3)
-    name = clean_name(str(info), room)
-    name += " " * (room - Content(name).cell_length)
+    name = left(name_in(str(info), room), room)
     return Content.assemble(
         ("● " if marked else "○ ", "$accent" if marked else "$text-muted"),
         (name, "bold" if marked else ""),

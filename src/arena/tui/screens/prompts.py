@@ -133,7 +133,7 @@ class PromptsScreen(Dialog[Taken | None]):
             self._listed += [None, *((pack, prompt) for prompt in found)]
         self._options.highlighted = 1 if self._listed else None
         if not self._listed:
-            self._say_below(_("No prompt has these words."))
+            self._say_below(_("nothing found"))
 
     def _say_below(self, text: str) -> None:
         self.query_one("#prompt-preview", Static).update(Content.styled(text, "$text-muted"))

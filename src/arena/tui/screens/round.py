@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import wrap_future
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,8 @@ class RoundScreen(AskingScreen):
     def __init__(self, arena: Arena, names: Sequence[str] = (), *, judge: bool = False) -> None:
         """A screen without contestants; it looks for those of these names itself. `judge`: begin with what waits."""
         super().__init__(arena)
+        self._is_private = False
+        """Whether the next round is not to be stored."""
         self._names, self._judge = names, judge
         self._pace = arena.settings.pace
         self._examples: list[Prompt] = []
@@ -189,9 +192,14 @@ class RoundScreen(AskingScreen):
         count, waits, to_come = self._board.votes if self._board else 0, self._judging.waiting, self._judging.to_come
         votes = [plural("{n} vote", "{n} votes", count)] if self.phase not in BLIND else []
         waiting = [plural("{n} to judge", "{n} to judge", waits)] if waits else []
-        left = _(", about {time}").format(time=span(self._judging.left_s)) if self._judging.left_s else ""
+        left = _(", about {time}").format(time=span(self._judging.left_s, _)) if self._judging.left_s else ""
         coming = [plural("{n} being played", "{n} being played", to_come) + left] if to_come else []
-        self.query_one(PhaseBar).show(self.phase.step, "  ".join([*coming, *waiting, *votes]))
+        private = [_("not stored")] if self._is_private or self._plays_privately else []
+        self.query_one(PhaseBar).show(self.phase.step, "  ".join([*private, *coming, *waiting, *votes]))
+
+    @property
+    def _plays_privately(self) -> bool:
+        return self.phase is not Phase.ASKING and self.live is not None and not self.live.view.prompt.stored
 
     def _frame(self) -> None:
         """One frame of the round, and news of the queue that is being played."""
@@ -248,10 +256,18 @@ class RoundScreen(AskingScreen):
         self._welcome()
         self.tell(_(_PACE_NOTES[self._pace]))
 
+    def action_private(self) -> None:
+        """Do not store the next round, or do."""
+        self._is_private = not self._is_private
+        self._draw_phase()
+        self.tell(_("The next round is not stored.") if self._is_private else _("The next round is stored."))
+
     async def ask(self, prompt: Prompt) -> None:
         """Put a prompt to the next ones of the contestants."""
         await self.ready.wait()
         self.judges = False
+        if self._is_private:
+            prompt, self._is_private = replace(prompt, stored=False), False
         infos, propensity = await wrap_future(self.arena.table.choose(self.choice.infos, self.choice.seats))
         dealing = self.arena.table.deal(prompt, infos, pace=self._pace, propensity=propensity)
         view = await wrap_future(dealing)

@@ -211,7 +211,7 @@ class TableScreen(ReadingScreen):
         self._shown_ns = time.monotonic_ns()
         self._row.to_the_top()
         for seat in seats:
-            if not self._row.panes[seat].answer.text.strip():
+            if self._row.panes[seat].answer.is_empty:
                 self._row.panes[seat].tell(_("This answer is empty."))
         self.query_one(VoteBar).ask(seats)
         self.enter(Phase.VOTING)

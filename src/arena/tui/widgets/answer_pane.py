@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +17,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widgets import Static
 
 from arena.core.text import clean, clean_line
@@ -30,6 +32,10 @@ JUMPS, SLOW_JUMPS = 3, 2
 """A pane that follows the end moves by a third of its height, on a slow line by half: each time it is sent anew."""
 
 _NOTHING = Strip([])
+_PIECE, _LOOK = 128, 1000
+"""Characters that are laid out before another look at the clock, and that are looked through for something to read."""
+_AT_ONCE_S, _PAUSE_S = 0.015, 0.03
+"""So long may a pane lay out before it lets others in, and for how long: a key is not held up by a megabyte."""
 
 _HIDDEN_WIDTH = 80
 """At which a pane that is not shown is laid out: at its own, none, every word would be broken."""
@@ -56,7 +62,14 @@ class AnswerText(ScrollView, can_focus=True):
         super().__init__()
         self._bindings = rebound(self._bindings)
         self._turns = [("", "")]
+        """Question, cleaned, and answer, raw, of each."""
         self._lines: MarkdownLines | None = None
+        self._turn = self._at = 0
+        """How far they are laid out: the turn, and how many characters of its answer."""
+        self._later: Timer | None = None
+        """Runs while there is more to lay out."""
+        self._seeks = False
+        """Whether somebody wanted to see the beginning of a turn that is not laid out."""
         self._begins = 0
         """The line at which the last turn begins."""
         self._follows = True
@@ -74,7 +87,13 @@ class AnswerText(ScrollView, can_focus=True):
     @property
     def text(self) -> str:
         """What was said in the last turn, cleaned."""
-        return self._turns[-1][1]
+        return clean(self._turns[-1][1])
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing of what was said in the last turn can be seen."""
+        said = self._turns[-1][1]
+        return not any(clean(said[at : at + _LOOK]).strip() for at in range(0, len(said), _LOOK))
 
     @property
     def hidden_below(self) -> bool:
@@ -83,40 +102,28 @@ class AnswerText(ScrollView, can_focus=True):
 
     def clear(self) -> None:
         """Empty the pane."""
-        self._turns, self._lines, self._begins, self._follows, self._room = [("", "")], None, 0, True, 0
-        self._fit()
-        self.refresh()
+        self._turns, self._begins, self._follows, self._seeks = [("", "")], 0, True, False
+        self._relay()
 
     def divide(self, question: str) -> None:
         """Begin a further turn below a rule with what was asked; it is cleaned here."""
-        title = clean_line(question, 200)
-        lines = self._laid_out()
-        self._turns.append((title, ""))
-        self._begins = lines.divide(title)
+        self._turns.append((clean_line(question, 200), ""))
         self._follows = True
-        self._fit()
+        self._lay_out()
         self.to_the_turn()
         self.refresh()
         self.post_message(self.Moved())
 
     def to_the_turn(self) -> None:
         """Scroll to where the last turn begins."""
+        self._seeks = not self._is_laid_out
         self.scroll_to(y=self._begins, animate=False, immediate=True, force=True)
 
     def append(self, text: str) -> None:
         """Add raw text of a model; it is cleaned here."""
-        text = clean(text)
         question, said = self._turns[-1]
         self._turns[-1] = question, said + text
-        lines, hidden = self._laid_out(), self.hidden_below
-        first = lines.feed(text)
-        self._make_room(len(lines))
-        self._fit()
-        if self._follows:
-            self._to_the_end()
-        self.refresh_lines(first, max(1, self.virtual_size.height - first))
-        if self.hidden_below is not hidden:
-            self.post_message(self.Moved())
+        self._lay_out(grows=True)
 
     def complete(self) -> None:
         """Nothing more is coming: no room is kept for it."""
@@ -128,7 +135,7 @@ class AnswerText(ScrollView, can_focus=True):
     def replace(self, texts: Sequence[str]) -> None:
         """Show these raw texts instead, one a turn, from where the reader is; they are cleaned here."""
         questions = (question for question, _ in self._turns)
-        self._turns = [(question, clean(text)) for question, text in zip(questions, texts, strict=True)]
+        self._turns = list(zip(questions, texts, strict=True))
         self._relay()
         self.post_message(self.Moved())
 
@@ -208,11 +215,14 @@ class AnswerText(ScrollView, can_focus=True):
         if self.scroll_offset.y != self.max_scroll_y:
             self.scroll_end(animate=False, immediate=True, x_axis=False)
 
+    @property
+    def _is_laid_out(self) -> bool:
+        return self._turn == len(self._turns) - 1 and self._at >= len(self._turns[-1][1])
+
     def _relay(self) -> None:
-        self._lines, self._room = None, 0
-        self._fit()
-        if self._follows:
-            self._to_the_end()
+        """Lay everything out anew."""
+        self._lines, self._room, self._turn, self._at = None, 0, 0, 0
+        self._lay_out()
         self.refresh()
 
     def _laid_out(self) -> MarkdownLines:
@@ -221,12 +231,33 @@ class AnswerText(ScrollView, can_focus=True):
 
             self._ground = self.rich_style
             self._lines = MarkdownLines(self.size.width or _HIDDEN_WIDTH, self._ground)
-            for question, said in self._turns:
-                if question:
-                    self._begins = self._lines.divide(question)
-                if said:
-                    self._lines.feed(said)
         return self._lines
+
+    def _lay_out(self, *, grows: bool = False) -> None:
+        """Go on laying out for a while; what is left then has its turn a little later."""
+        lines, hidden = self._laid_out(), self.hidden_below
+        first, until = len(lines), time.thread_time() + _AT_ONCE_S
+        while not self._is_laid_out and time.thread_time() < until:
+            said = self._turns[self._turn][1]
+            if self._at < len(said):
+                first = min(first, lines.feed(clean(said[self._at : self._at + _PIECE])))
+                self._at = min(self._at + _PIECE, len(said))
+            else:
+                self._turn, self._at = self._turn + 1, 0
+                self._begins = lines.divide(self._turns[self._turn][0])
+        if grows or self._room:
+            self._make_room(len(lines))
+        self._fit()
+        if self._seeks and self._is_laid_out:
+            self.to_the_turn()
+        elif self._follows:
+            self._to_the_end()
+        self.refresh_lines(first, max(1, self.virtual_size.height - first))
+        if self.hidden_below is not hidden:
+            self.post_message(self.Moved())
+        if self._later is not None:
+            self._later.stop()
+        self._later = None if self._is_laid_out else self.set_timer(_PAUSE_S, self._lay_out)
 
     def _fit(self) -> None:
         """Say how far one can scroll. There is no scrollbar to draw, so the screen need not be laid out anew."""

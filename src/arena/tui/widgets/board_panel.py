@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from arena.core.ratings import Board, Standing
-from arena.core.text import clean_name
+from arena.tui.cells import name_in
 from arena.tui.language import _, plural
 from arena.tui.widgets.bars import interval_bar
 
@@ -41,7 +41,7 @@ class BoardPanel(Static):
         moves = [(line, self._moves.get(line.key, 0.0)) for line in lines]
         moves.sort(key=lambda each: -abs(each[1]))
         return "  ".join(
-            f"{clean_name((line.model.partition('/')[2] or line.model), 16)} {line.score:.0f} {_arrow(move)}"
+            f"{name_in(line.model.partition('/')[2] or line.model, 16)} {line.score:.0f} {_arrow(move)}"
             for line, move in moves
             if _arrow(move)
         )
@@ -100,7 +100,7 @@ def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
             )
         before = group
         move = moves.get(line.key, 0.0)
-        name = clean_name(line.model, max(8, width - 18))
+        name = name_in(line.model, max(8, width - 18))
         score = f"{line.score:.0f}" if line.votes else "–"
         gap = max(1, width - 3 - Content(name).cell_length - len(score) - 6)
         lines += [

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from arena.core.machine import Fits, human_bytes
 from arena.core.ratings import Board, Lead, PairStanding, Standing, Status
 from arena.core.telling import LEAD_WORDS, adjusted_hint, beats_next, bridge_hints, short_names, undecided_hints
-from arena.core.text import clean_name
-from arena.tui.cells import left, right
+from arena.tui.cells import left, name_in, right
 from arena.tui.language import N_, _
 from arena.tui.widgets.bars import interval_bar
 
@@ -86,7 +86,7 @@ def standings(board: Board, width: int, sort: Sort = Sort.SCORE) -> Content:
 
 def _layout(board: Board, width: int, sort: Sort) -> tuple[list[_Column], int, int]:
     """The columns that fit, from left to right, and the widths of names and bars."""
-    longest = max(Content(clean_name(name, _NAME)).cell_length for name in short_names(board).values())
+    longest = max(cell_len(name_in(name, _NAME)) for name in short_names(board).values())
     name, bar = min(longest, max(14, width // 6)), width // 10
     room = width - 6 - name - bar - _GAP
     chosen = []
@@ -119,7 +119,7 @@ def _columns(board: Board) -> list[_Column]:
         _Column(N_("status"), 11, lambda line: Content.styled(_(line.status.value), "$text-muted"), 13),
     ]
     return [
-        column
+        replace(column, width=max(column.width, cell_len(_(column.title))))
         for column in found
         if (column.title != "adjusted" or board.length) and (column.title != "fit now" or home)
     ]
@@ -150,12 +150,10 @@ def _head_style(chosen: bool) -> str:  # noqa: FBT001
 def _row(
     line: Standing, told: str, columns: Sequence[_Column], name: int, bar: int, scale: tuple[float, float]
 ) -> Content:
-    told = clean_name(told, name)
-    told += " " * (name - Content(told).cell_length)
     parts = [
         Content.styled(f" {line.rank or '–':>2}", "bold $accent"),
         Content.styled(f" {STATUS_SIGNS[line.status]} ", "$accent"),
-        Content.styled(told, "$text-muted" if line.here is False else "bold"),
+        Content.styled(left(name_in(told, name), name), "$text-muted" if line.here is False else "bold"),
         Content("  "),
         interval_bar(line.low, line.score, line.high, scale, bar) if line.votes else Content(" " * bar),
     ]
@@ -168,7 +166,7 @@ def _row(
 
 def _notes(board: Board, names: Mapping[str, str], width: int) -> list[Content]:
     """What the signs mean, and what more votes would settle."""
-    names = {key: clean_name(name, _NAME) for key, name in names.items()}
+    names = {key: name_in(name, _NAME) for key, name in names.items()}
     signs = "  ".join(f"{sign} {_(status.value)}" for status, sign in STATUS_SIGNS.items() if sign.strip())
     meaning = f"  ·  {_('bar: 95 % interval  ·  rank: 80 % range')}" if width >= _LEGEND_FROM else ""
     lines = [Content.styled(f"    {signs}{meaning}", "$text-muted"), Content("")]

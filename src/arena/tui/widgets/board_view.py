@@ -12,7 +12,8 @@ from textual.widgets import Static
 from arena.core.bias import BiasReport
 from arena.core.ratings import Board, Standing
 from arena.core.telling import short_names
-from arena.core.text import clean_line, clean_name
+from arena.core.text import clean_line
+from arena.tui.cells import name_in
 from arena.tui.language import _, plural
 from arena.tui.widgets.bias_panel import bias_panel
 from arena.tui.widgets.board_table import Sort, standings
@@ -109,7 +110,7 @@ def _costs(board: Board, width: int, height: int) -> Content:
     """Score against speed and against memory, side by side or one below the other."""
     beside = width >= _SIDE_BY_SIDE
     size = (width - 3) // 2 if beside else width, min(_TALLEST, max(9, height - 3))
-    names = {key: clean_name(name, _NAME) for key, name in short_names(board).items()}
+    names = {key: name_in(name, _NAME) for key, name in short_names(board).items()}
     group = board.components[0] if board.components else ()
     lines = [line for line in board.standings if line.key in group]  # no order holds between groups
     fast = [

@@ -9,7 +9,8 @@ from textual.widgets import Static
 
 from arena.core.fit import Together, TogetherVerdict
 from arena.core.machine import Fits, FitVerdict, Gpu, Machine, human_bytes
-from arena.core.text import clean_line, clean_name
+from arena.core.text import clean_line
+from arena.tui.cells import name_in
 from arena.tui.language import N_, _, plural
 from arena.tui.widgets.bars import fill_bar
 
@@ -160,7 +161,7 @@ def _fit_lines(fits: Sequence[FitVerdict], width: int) -> list[Content]:
     for fit in fits:
         state, style = STATES[fit.verdict]
         word = _(state)
-        name = clean_name(fit.model, max(8, width - 22))
+        name = name_in(fit.model, max(8, width - 22))
         need = human_bytes(fit.need_bytes)
         gap = max(1, width - 2 - Content(name).cell_length - len(need) - Content(word).cell_length - 2)
         lines.append(Content.assemble(name, " " * gap, (need, "$text-muted"), "  ", (word, style)))

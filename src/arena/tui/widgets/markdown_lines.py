@@ -1,7 +1,8 @@
 """Markdown as it streams in, rendered to lines. Closed blocks are rendered once; only the open block again.
 
 Rendering everything on every flush costs O(n^2) over an answer, and one widget a block (Textual's Markdown) takes
-seconds for 10 KB of short paragraphs. Here the cost of a flush is that of the last block.
+seconds for 10 KB of short paragraphs. Here the cost of a flush is that of the last block, and no block is larger than a
+page: what a stranger writes without an end is broken, as a printer would.
 """
 
 from __future__ import annotations
@@ -23,14 +24,22 @@ from rich.style import Style
 from rich.theme import Theme
 from textual.strip import Strip
 
+from arena.core.text import clean
+from arena.tui.language import _
 from arena.tui.widgets.table_lines import TableLines
 
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 _FENCE_OPENS = re.compile(r"`{3,}[^`\n]*(?=\n|$)")
 _FENCE_CLOSES = re.compile(r"\n {0,3}`{3,}[ \t]*(?=\n|$)")
 _ITEM_NUMBER = re.compile(r"^(\s*)\d{1,9}")
-_LONG_LINE = re.compile(r"([^\n]{8000})(?=[^\n])")
-"""A longer line is broken: laying it out would take too long."""
+_PAGE_CHARS, _PAGE_MARKS = 6000, 300
+"""A block with more characters, or more of those that mean something in Markdown, is closed and goes on as another."""
+_MARKS = "*_`[]!<>&|~\\\n"
+_HEAD_CHARS, _HEAD_MARKS = 500, 80
+"""The most of both that the head of a table or of a fence may have to be repeated on its next page."""
+_TABLE_HEAD = re.compile(r"[^\n]*\|[^\n]*\n[ :|-]*-[ :|-]*\n")
+_MOST_LINES = 20_000
+"""So many lines of one turn are laid out; nobody reads more, and each takes memory."""
 _MOST_COLOURED = 150
 """Lines of code."""
 _THEME = Theme(
@@ -51,8 +60,15 @@ _THEME = Theme(
 
 @lru_cache(2)
 def _parse(source: str) -> Sequence[Token]:
-    """The last block of an answer is looked at twice: for where it ends, and for what it shows."""
-    return _PARSER.parse(source)
+    """The last block of an answer is looked at twice: for where it ends, and for what it shows.
+
+    Entities are read by the parser, behind the boundary at which text is cleaned: so its words are cleaned again.
+    """
+    tokens = _PARSER.parse(source)
+    for token in tokens:
+        for child in token.children or ():
+            child.content = clean(child.content)
+    return tokens
 
 
 class _PlainHeading(Heading):
@@ -110,9 +126,14 @@ class MarkdownLines:
         self._table = TableLines(self._console, style)
         self._closed: list[Strip] = []
         self._open_source = ""
-        self._open: list[Strip] = []
+        self._drawn: list[Strip] | None = []
+        """The lines of what is open; None: nobody has asked for them since it grew."""
+        self._fence: list[Strip] = []
         self._fence_lines = self._fence_strips = 0
         """Of an open fence: how many lines are laid out for good, and how many lines of the pane they take."""
+        self._begins = 0
+        """The line with which the last turn begins."""
+        self._full = False
 
     def __len__(self) -> int:
         """How many lines there are."""
@@ -131,61 +152,82 @@ class MarkdownLines:
         return [strip.text for strip in (*self._closed, *self._open)]
 
     def feed(self, text: str) -> int:
-        """Append clean text. Returns the first line that changed."""
+        """Append clean text; how long it takes grows with its length. Returns the first line that changed."""
         first_changed = len(self._closed)
+        if self._full:
+            return first_changed
         self._open_source += text
-        if self._in_fence():
-            return first_changed + self._feed_fence()
-        self._fence_lines = 0
-        *closed, (self._open_source, _) = _blocks(self._open_source)
-        for block, gap in closed:
-            self._closed += self._render(block)
-            if gap:
-                self._closed.append(Strip([]))
-        if self._in_fence():
-            self._open = []
-            self._feed_fence()
-        else:
-            self._open = self._render(self._open_source) if self._open_source.strip() else []
+        self._drawn = None
+        if not self._in_fence():
+            self._fence_lines = 0
+            *closed, (self._open_source, _gap) = _blocks(self._open_source)
+            for block, gap in closed:
+                self._closed += self._render(block)
+                if gap:
+                    self._closed.append(Strip([]))
+        while _is_a_page(self._open_source):
+            self._turn_the_page()
+        if len(self._closed) - self._begins > _MOST_LINES:
+            self._full, self._open_source = True, ""
+            told = _("It goes on, and is too long to be shown here.")
+            self._closed.append(Strip([Segment(told, self._style + Style(bold=True))]))
         return first_changed
 
     def divide(self, title: str) -> int:
         """Close whatever is open, and begin anew below a rule with a title. Returns the line of the rule."""
         self._closed += self._open
-        self._open, self._open_source, self._fence_lines = [], "", 0
+        self._drawn, self._open_source, self._fence_lines, self._full = [], "", 0, False
         if self._closed:
             self._closed.append(Strip([]))
         rule, strong = self._style + Style(dim=True), self._style + Style(bold=True)
         told = Strip([Segment("── ", rule), Segment(title, strong)]).crop(0, self._console.width)
-        at = len(self._closed)
+        self._begins = len(self._closed)
         self._closed += [told, Strip([])]
-        return at
+        return self._begins
+
+    @property
+    def _open(self) -> list[Strip]:
+        """The lines of the open block."""
+        if self._drawn is None:
+            if self._in_fence():
+                self._drawn = self._draw_fence()
+            else:
+                self._drawn = self._render(self._open_source) if self._open_source.strip() else []
+        return self._drawn
+
+    def _turn_the_page(self) -> None:
+        """Close what is open of a block that has no end. A fence and a table go on below their head."""
+        source, fenced = self._open_source, self._in_fence()
+        found = _FENCE_OPENS.match(source) if fenced else _TABLE_HEAD.match(source)
+        head = found[0].rstrip("\n") + "\n" if found else ""
+        if len(head) > _HEAD_CHARS or _marks_in(head) > _HEAD_MARKS:
+            head = ""
+        end = source.rfind("\n") + 1
+        if end <= len(head) or end < len(source) - _PAGE_CHARS // 2:
+            end = len(source)
+        self._closed += self._render(source[:end])
+        self._open_source, self._drawn, self._fence_lines = head + source[end:], None, 0
 
     def _in_fence(self) -> bool:
         return bool(_FENCE_OPENS.match(self._open_source)) and not _FENCE_CLOSES.search(self._open_source)
 
-    def _feed_fence(self) -> int:
-        """Lay out what is new of a fence that is still open, plainly; it gets its colours when it closes.
-
-        Returns the first line of the open block that changed.
-        """
-        _, *lines = self._open_source.split("\n")
+    def _draw_fence(self) -> list[Strip]:
+        """Lay out what is new of a fence that is still open, plainly; it gets its colours when it closes."""
+        _opener, *lines = self._open_source.split("\n")
         if self._fence_lines == 0:
-            self._open, self._fence_strips = [], 0
-        del self._open[self._fence_strips :]
-        changed = len(self._open)
+            self._fence, self._fence_strips = [], 0
+        del self._fence[self._fence_strips :]
         for number in range(self._fence_lines, len(lines)):
-            self._open += self._plain(lines[number])
+            self._fence += self._plain(lines[number])
             if number < len(lines) - 1:  # the last line may still grow
-                self._fence_lines, self._fence_strips = number + 1, len(self._open)
-        return changed
+                self._fence_lines, self._fence_strips = number + 1, len(self._fence)
+        return self._fence
 
     def _plain(self, line: str) -> list[Strip]:
         """A line of code, wrapped where it does not fit."""
         return [Strip([Segment(piece, self._style)]) for piece in _chopped(line, self._console.width)]
 
     def _render(self, source: str) -> list[Strip]:
-        source = _LONG_LINE.sub(r"\1\n", source)
         tokens = _parse(source)
         opens = [at for at, token in enumerate(tokens) if token.type == "table_open" and token.level == 0]
         if not opens:
@@ -221,6 +263,14 @@ class MarkdownLines:
         return lines
 
 
+def _is_a_page(source: str) -> bool:
+    return len(source) > _PAGE_CHARS or _marks_in(source) > _PAGE_MARKS
+
+
+def _marks_in(source: str) -> int:
+    return sum(map(source.count, _MARKS))
+
+
 def _chopped(line: str, width: int) -> list[str]:
     """A line of code in as many pieces as it needs, with a blank on either side."""
     return [f" {piece}" for piece in chop_cells(line.expandtabs(4), max(1, width - 2)) or [""]]
@@ -248,12 +298,12 @@ def _blocks(source: str) -> list[tuple[str, bool]]:
         elif token.level == 0:
             starts.append((token.map[0], None, False))
     lines = source.split("\n")
-    for line, its_number, _ in starts:
+    for line, its_number, _goes_on in starts:
         if its_number is not None:
             lines[line] = _ITEM_NUMBER.sub(rf"\g<1>{its_number}", lines[line], count=1)
     # The last line may still turn out to be something else than it looks like: a fence may be the code of a sentence.
     starts = [start for start in starts if start[0] < len(lines) - 1]
-    edges = [0, *(line for line, _, _ in starts[1:]), len(lines)]
+    edges = [0, *(start[0] for start in starts[1:]), len(lines)]
     blocks = ["\n".join(lines[start:end]) for start, end in pairwise(edges)]
-    gaps = [not goes_on for _, _, goes_on in starts[1:]]
+    gaps = [not start[2] for start in starts[1:]]
     return [*((f"{block}\n", gap) for block, gap in zip(blocks[:-1], gaps, strict=True)), (blocks[-1], False)]

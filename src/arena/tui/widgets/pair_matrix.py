@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from arena.core.ratings import Board, Lead, PairStanding
 from arena.core.telling import pair_hint, short_names
-from arena.core.text import clean_name
+from arena.tui.cells import left, name_in
 from arena.tui.language import _
 
 _NAMES = (12, 26)
@@ -21,8 +22,8 @@ def pair_matrix(board: Board, width: int) -> Content:
     lines = [line for line in board.standings if line.votes]
     if len(lines) < 2:
         return Content.styled(_("No two were compared yet."), "$text-muted")
-    names = {key: clean_name(name, _NAMES[1]) for key, name in short_names(board).items()}
-    longest = max(Content(names[line.key]).cell_length for line in lines)
+    names = {key: name_in(name, _NAMES[1]) for key, name in short_names(board).items()}
+    longest = max(cell_len(names[line.key]) for line in lines)
     name = max(_NAMES[0], min(longest, width - 6 - _CELL * len(lines)))
     fitting = lines[: max(1, (width - 6 - name) // _CELL)]
     pairs = {(pair.a, pair.b): pair for pair in board.pairs}
@@ -31,8 +32,7 @@ def pair_matrix(board: Board, width: int) -> Content:
     )
     rows = [head]
     for number, line in enumerate(lines, 1):
-        told = clean_name(names[line.key], name)
-        told += " " * (name - Content(told).cell_length)
+        told = left(name_in(names[line.key], name), name)
         cells = [_cell(pairs, line.key, other.key) for other in fitting]
         rows.append(Content.assemble((f" {number:>2}  ", "bold $accent"), (told, "bold"), " ", *cells))
     legend = Content.assemble(

@@ -366,8 +366,19 @@ async def test_all_of_a_long_prompt_can_be_read(tmp_path):
             await until(pilot, lambda: "v: all of it" in screen_text(pilot))
             await pilot.press("v")
             await until(pilot, lambda: "the last rule" in screen_text(pilot))
+            await until(pilot, lambda: "v: the answers again" in screen_text(pilot))
             await pilot.press("a")
             await revealed(pilot)
+            await until(pilot, lambda: "★" in screen_text(pilot))
+
+
+async def test_a_short_prompt_never_hides_the_answers(tmp_path):
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(80, 24)) as pilot:
+            await ask(pilot, "why?")
+            await pilot.press("v")
+            await pilot.pause()
+            assert pilot.app.screen.query_one("#panes").display
 
 
 async def test_running_through_the_history_shows_the_round_where_one_stops(tmp_path):

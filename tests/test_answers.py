@@ -86,6 +86,12 @@ def test_a_fence_that_is_still_open_ends_with_the_text():
     assert copyables([("A", "```sh\nmake\nmake inst")])[1].text == "make\nmake inst"
 
 
+def test_a_line_of_nothing_but_tildes_keeps_nobody_waiting():
+    began = time.process_time()
+    assert len(copyables([("A", "~" * 20_000 + "`\nx")])) == 1
+    assert time.process_time() - began < 1, "each of them was tried as the end of the fence"
+
+
 @given(st.text(st.sampled_from("`~ \nax\x1b\x07\u202e"), max_size=60))
 @settings(deadline=None)
 def test_whatever_is_fenced_is_part_of_the_answer_and_without_controls(text):

@@ -14,6 +14,7 @@ from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
 from arena.tui.screens.again import AgainScreen
 from arena.tui.screens.confirm import ConfirmScreen
+from arena.tui.screens.copy import CopyScreen
 from arena.tui.screens.history import HistoryScreen
 from arena.tui.screens.line import LineScreen
 from arena.tui.screens.picker import PickerScreen
@@ -92,6 +93,16 @@ async def test_a_long_history_is_listed_to_its_end(tmp_path, monkeypatch):
             await until(pilot, lambda: listed(pilot) == 6)
             await pilot.press("end")
             await until(pilot, lambda: listed(pilot) == 7)
+            await pilot.press("end")
+            screen = pilot.app.screen
+            await until(pilot, lambda: screen.round_id == screen.cursor and "question 0?" in screen_text(pilot))
+            oldest = screen.cursor
+            await pilot.press("o")
+            await until(pilot, lambda: isinstance(pilot.app.screen, LineScreen))
+            await pilot.press("x", "enter")
+            await until(pilot, lambda: pilot.app.screen is screen and arena.look(oldest).result().vote.note == "x")
+            await until(pilot, lambda: not screen.busy and not screen._shows)
+            assert (screen.cursor, listed(pilot)) == (oldest, 7)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -108,6 +119,12 @@ async def test_a_round_is_judged_again_without_its_names(tmp_path, size, seats):
             again = pilot.app.screen
             await until(pilot, lambda: len(again.query_one(VoteBar).seats) == seats)
             await until(pilot, lambda: "What is 67" in screen_text(pilot) and "Which is b" in screen_text(pilot))
+            await pilot.app.run_action("screen.keep")  # from the palette
+            if isinstance(pilot.app.screen, CopyScreen):  # else one pane stands alone
+                await pilot.press("a")
+            kept = tmp_path / "copies" / f"{key}-again-A.md"  # the A of the round may be another one
+            await until(pilot, lambda: kept.is_file() and pilot.app.screen is again)
+            assert kept.read_text("utf-8").strip() == arena.look(key).result().answers[again._dealt.order[0]].text
             for press in ("z", "2", "z"):
                 assert not told_by(screen_text(pilot))
                 await pilot.press(press)

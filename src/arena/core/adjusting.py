@@ -28,7 +28,12 @@ def adjusted(sampling: Sampling, name: str, text: str) -> Sampling:
     return replace(sampling, **{name: int(value) if name == "top_k" else value})  # type: ignore[arg-type]
 
 
+def as_typed(value: float) -> str:
+    """`0.7`, `1048576`: a setting as one would type it, with all of its digits."""
+    return f"{value:.12g}"
+
+
 def differing(sampling: Sampling, usual: Sampling) -> list[str]:
     """`temperature=0`, ...: what is not as usual."""
     before = asdict(usual)
-    return [f"{name}={value:g}" for name, value in asdict(sampling).items() if value != before[name]]
+    return [f"{name}={as_typed(value)}" for name, value in asdict(sampling).items() if value != before[name]]

@@ -17,7 +17,7 @@ CLIPBOARD_BYTES = 64 * 1024
 """Terminals take about 100,000 bytes at once, and base64 makes four of three."""
 _MOST_BLOCKS = 99
 """Of one answer; nobody chooses from more."""
-_FENCE = re.compile(r"^( {0,12})(`{3,}|~{3,})([^\n`]*)\n(.*?)(?:^ *\2[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^( {0,12})(`{3,}|~{3,}+)([^\n`]*)\n(.*?)(?:^ *\2[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ class AgainScreen(ReadingScreen):
         Binding("A", "clearly('a')", show=False, id="again.clearly_a"),
         Binding("B", "clearly('b')", show=False, id="again.clearly_b"),
         Binding("C", "clearly('c')", show=False, id="again.clearly_c"),
-        Binding("equals_sign", "vote('level')", show=False, id="again.level"),
-        Binding("t", "vote('equal')", "Tie", id="again.tie"),
+        Binding("equals_sign", "level", show=False, id="again.level"),
+        Binding("t", "tie", "Tie", id="again.tie"),
         Binding("x", "vote('all_bad')", "Bad", id="again.bad"),
         Binding("enter", "vote('accept')", show=False, id="again.accept"),
         Binding("backspace", "vote('take_back')", show=False, id="again.take_back"),
@@ -58,8 +58,8 @@ class AgainScreen(ReadingScreen):
 
     @property
     def round_id(self) -> str:
-        """The round that is judged."""
-        return self._dealt.sealed.view.id
+        """What copies are named after: the round, whose own labels these are not."""
+        return f"{self._dealt.sealed.view.id}-again"
 
     async def on_mount(self) -> None:
         """Put everything up at once."""
@@ -77,7 +77,7 @@ class AgainScreen(ReadingScreen):
         """A letter means a seat that answered."""
         if action in ("pick", "clearly"):
             return "abc".index(str(parameters[0])) in self.query_one(VoteBar).seats
-        return True
+        return action != "leave" or not self.busy
 
     def action_pick(self, letter: str) -> None:
         """The best answer, or the next best."""
@@ -86,6 +86,14 @@ class AgainScreen(ReadingScreen):
     def action_clearly(self, letter: str) -> None:
         """The same, and clearly so."""
         self.query_one(VoteBar).pick(letter, Strength.CLEARLY)
+
+    def action_level(self) -> None:
+        """The next one is as good."""
+        self.query_one(VoteBar).level()
+
+    def action_tie(self) -> None:
+        """All are equally good."""
+        self.query_one(VoteBar).equal()
 
     def action_vote(self, what: str) -> None:
         """Any other key of the vote."""
@@ -96,8 +104,9 @@ class AgainScreen(ReadingScreen):
         self.dismiss(None)
 
     def on_vote_bar_cast(self, message: VoteBar.Cast) -> None:
-        """Keep it."""
-        self.errand(self._judge(message.verdict, message.strength))
+        """Keep it, unless who said it has left meanwhile."""
+        if self.is_active:
+            self.errand(self._judge(message.verdict, message.strength))
 
     async def _judge(self, verdict: Verdict, strength: Strength | None) -> None:
         decided_ms = (time.monotonic_ns() - self._shown_ns) // 1_000_000

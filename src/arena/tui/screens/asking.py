@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Event
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -19,7 +20,7 @@ from arena.core.text import clean_line
 from arena.tui.choice import Choice, FromPast
 from arena.tui.editor import edited
 from arena.tui.language import _
-from arena.tui.phases import Phase
+from arena.tui.phases import BLIND, Phase
 from arena.tui.screens.table import TableScreen
 from arena.tui.widgets.prompt_box import PromptBox
 from arena.wiring import Arena
@@ -143,7 +144,7 @@ class AskingScreen(TableScreen):
         if not isinstance(wanted, FromPast):
             return
         if wanted.others:
-            self.background(self._pick_others(wanted.prompt), "picker")
+            self.pick(partial(self._others_chosen, wanted.prompt))
         else:
             self.enter(Phase.ASKING)
             self.offer(wanted.prompt)
@@ -151,13 +152,20 @@ class AskingScreen(TableScreen):
     def action_others(self) -> None:
         """The same prompt with other models."""
         if self.live is not None:
-            self.background(self._pick_others(self.live.view.prompt), "picker")
+            self.pick(partial(self._others_chosen, self.live.view.prompt))
 
-    async def _pick_others(self, prompt: Prompt) -> None:
-        from arena.tui.screens.picker import PickerScreen  # noqa: PLC0415 - likewise
+    def pick(self, then: Callable[[Choice | None], None]) -> None:
+        """Have contestants chosen: at once, so that the next key is the picker's, or when it is known who they are."""
+        if not self.ready.is_set():
+            self.background(self._pick_later(then), "picker")
+        elif self.is_active and self.phase not in BLIND:
+            from arena.tui.screens.picker import PickerScreen  # noqa: PLC0415 - likewise
 
+            self.app.push_screen(PickerScreen(self.arena, self.choice), then)
+
+    async def _pick_later(self, then: Callable[[Choice | None], None]) -> None:
         await self.ready.wait()
-        self.app.push_screen(PickerScreen(self.arena, self.choice), partial(self._others_chosen, prompt))
+        self.pick(then)
 
     def _others_chosen(self, prompt: Prompt, choice: Choice | None) -> None:
         if choice is not None:

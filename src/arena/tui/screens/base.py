@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from textual.await_complete import AwaitComplete
 from textual.binding import ActiveBinding
 from textual.reactive import reactive
 from textual.screen import ModalScreen, Screen
@@ -38,6 +39,10 @@ class TranslatedKeys(Screen[T]):
             )
             for key, active in found.items()
         }
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Close with this result; once: a second key that arrived with the first would close the screen below."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
 
 
 class Dialog(TranslatedKeys[T], ModalScreen[T]):

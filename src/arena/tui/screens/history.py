@@ -122,11 +122,12 @@ class HistoryScreen(PastScreen):
 
     async def list_anew(self) -> None:
         """List the rounds that are wanted, with the cursor where it was as far as that is still there."""
-        lines = await wrap_future(self.arena.past.rounds(self.wanted))
         rounds = self.query_one("#rounds", OptionList)
+        limit = max(PAGE, rounds.option_count)
+        lines = await wrap_future(self.arena.past.rounds(self.wanted, limit))
         cursor, at = self.cursor, rounds.highlighted or 0
         rounds.clear_options()
-        self._add(lines)
+        self._add(lines, limit)
         narrowed = self.query_one("#narrowed", Static)
         narrowed.display = self.wanted.narrowed
         narrowed.update(self.narrowed())
@@ -144,10 +145,10 @@ class HistoryScreen(PastScreen):
     async def _list_more(self) -> None:
         rounds = self.query_one("#rounds", OptionList)
         lines = await wrap_future(self.arena.past.rounds(self.wanted, offset=rounds.option_count))
-        self._add(lines)
+        self._add(lines, PAGE)
 
-    def _add(self, lines: Sequence[HistoryLine]) -> None:
-        self._all_listed = len(lines) < PAGE
+    def _add(self, lines: Sequence[HistoryLine], limit: int) -> None:
+        self._all_listed = len(lines) < limit
         rounds = self.query_one("#rounds", OptionList)
         known = {rounds.get_option_at_index(at).id for at in range(rounds.option_count)}
         rounds.add_options(Option(_line(line), id=line.id) for line in lines if line.id not in known)

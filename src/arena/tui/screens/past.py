@@ -145,7 +145,8 @@ class PastScreen(ReadingScreen):
 
     async def _judge_again(self) -> None:
         dealt = await wrap_future(self.arena.past.deal_again(self.round_id))
-        self.app.push_screen(AgainScreen(self.arena, dealt), self._judged_again)
+        if self.is_active:  # else it was closed meanwhile
+            self.app.push_screen(AgainScreen(self.arena, dealt), self._judged_again)
 
     def _judged_again(self, record: object) -> None:
         if isinstance(record, RoundRecord) and record.vote is not None:
@@ -183,7 +184,8 @@ class PastScreen(ReadingScreen):
             if yes:
                 self.errand(self._delete(key))
 
-        self.app.push_screen(ConfirmScreen(title, going_lines(going)), answered)
+        if self.is_active:
+            self.app.push_screen(ConfirmScreen(title, going_lines(going)), answered)
 
     async def _delete(self, round_id: str) -> None:
         await wrap_future(self.arena.past.delete(round_id))

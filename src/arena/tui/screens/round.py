@@ -206,7 +206,7 @@ class RoundScreen(AskingScreen):
             self._draw_phase()
         waits = self.judges and self._judging.fresh and self.phase is Phase.ASKING
         # Who types, or has something else open, is not interrupted: the next letter would be a vote.
-        if waits and self.is_current and not self.query_one(PromptBox).text:
+        if waits and self.is_active and not self.query_one(PromptBox).text:
             self.errand(self._judge_next())
 
     # Asking
@@ -310,15 +310,8 @@ class RoundScreen(AskingScreen):
     # The rest
 
     def action_models(self) -> None:
-        """Choose contestants, once it is known who they are now."""
-        self.background(self._open_picker(), "picker")
-
-    async def _open_picker(self) -> None:
-        await self.ready.wait()
-        if isinstance(self.app.screen, RoundScreen) and self.phase not in BLIND:
-            from arena.tui.screens.picker import PickerScreen  # noqa: PLC0415 - likewise
-
-            self.app.push_screen(PickerScreen(self.arena, self.choice), self._chosen)
+        """Choose contestants."""
+        self.pick(self._chosen)
 
     def _chosen(self, choice: Choice | None) -> None:
         if choice is not None:

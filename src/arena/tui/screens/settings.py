@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
-from arena.core.adjusting import adjusted
+from arena.core.adjusting import adjusted, as_typed
 from arena.core.models import Sampling
 from arena.tui.language import _
 from arena.tui.screens.form import Field, FormScreen
@@ -27,7 +27,7 @@ class SettingsScreen(FormScreen):
         lines = [Field(SYSTEM, system, _("none"))]
         for name in _NAMES:
             here, before = getattr(sampling, name), getattr(usual, name)
-            lines.append(Field(name, "" if here == before else f"{here:g}", f"{before:g}"))
+            lines.append(Field(name, "" if here == before else as_typed(here), as_typed(before)))
         super().__init__(_("How the models are asked"), hint, tuple(lines))
         self._usual = usual
 

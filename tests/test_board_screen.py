@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,6 +23,7 @@ from arena.tui.phases import Phase
 from arena.tui.screens.board import BoardScreen
 from arena.tui.widgets.bars import share_bar
 from arena.tui.widgets.bias_panel import bias_panel
+from arena.tui.widgets.board_panel import BoardPanel, _blocks
 from arena.tui.widgets.board_table import Sort, ordered, standings
 from arena.tui.widgets.board_view import View
 from arena.tui.widgets.pair_matrix import pair_matrix
@@ -205,6 +207,19 @@ def test_groups_and_those_without_votes_are_told_apart():
     assert "to join the two groups" in text
     by_name = standings(a_board(), 100, Sort.NAME).plain
     assert "never compared with those above" not in by_name
+
+
+def test_the_panel_beside_the_panes_tells_groups_apart_too():
+    board = a_board()
+    text = _blocks(board, {}, 42).plain
+    assert text.count("never compared with those above") == 1
+    assert "never compared" not in _blocks(replace(board, components=(sum(board.components, ()),)), {}, 42).plain
+
+
+def test_the_scores_that_moved_furthest_are_named_first():
+    panel, board = BoardPanel(id="panel"), a_board()
+    panel._board, panel._moves = board, {"a": 2.0, "b": -40.0, "x": 0.1}
+    assert re.findall(r"[▲▼]\d+", panel.moved) == ["▼40", "▲2"]
 
 
 def test_the_endpoint_is_left_out_unless_two_would_have_one_name():

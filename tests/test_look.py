@@ -139,3 +139,12 @@ def test_a_terminal_is_drawn_on_with_what_it_has(term, options, plain, tmp_path)
 def test_the_sixteen_colours_are_those_of_the_terminal():
     named = (SIXTEEN.primary, SIXTEEN.accent, SIXTEEN.error, SIXTEEN.background, *SIXTEEN.variables.values())
     assert all("#" not in str(color) for color in named)
+
+
+@pytest.mark.parametrize("letters", range(75, 78))
+async def test_a_notice_is_shown_to_its_last_word_at_any_length(letters, tmp_path):
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(80, 24), notifications=True) as pilot:
+            await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
+            pilot.app.screen.tell(("a few words " * 10)[: letters - 6].strip().ljust(letters - 6, ".") + " whole")
+            await until(pilot, lambda: "whole" in screen_text(pilot))

@@ -144,6 +144,19 @@ async def test_the_variables_of_a_prompt_are_asked_for_and_remembered(tmp_path, 
             assert screen.live.view.prompt.slug == "mine/translate"
 
 
+async def test_a_faulty_pack_is_named_above_the_others(tmp_path):
+    with arena_on(tmp_path) as arena:
+        folder = arena.settings.prompts_folder
+        folder.mkdir(parents=True)
+        (folder / "mine.toml").write_text("title = [", "utf-8")
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(80, 24)) as pilot:
+            await asking(pilot)
+            await pilot.press("escape", "p")
+            await until(pilot, lambda: "mine.toml, line 1" in screen_text(pilot) and "general" in screen_text(pilot))
+            await pilot.press("slash", *"tides zebra")
+            await until(pilot, lambda: "nothing found" in screen_text(pilot))
+
+
 async def test_a_prompt_with_variables_is_no_example(tmp_path):
     with arena_on(tmp_path) as arena:
         folder = arena.settings.prompts_folder

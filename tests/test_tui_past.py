@@ -9,7 +9,7 @@ import pytest
 from arena.backends.scripted import Script
 from arena.core.past import Ending, Wanted
 from arena.core.prompts import Prompt
-from arena.core.votes import Verdict
+from arena.core.votes import Strength, Verdict
 from arena.tui.app import ArenaApp
 from arena.tui.phases import Phase
 from arena.tui.screens.again import AgainScreen
@@ -136,6 +136,24 @@ async def test_a_round_is_judged_again_without_its_names(tmp_path, size, seats):
             await until(pilot, lambda: "Again on" in screen_text(pilot))
             await until(pilot, lambda: told(pilot, "The first vote is the one that counts."))
             assert arena.board().result().votes == votes
+
+
+async def test_a_round_that_is_never_judged_says_why(tmp_path):
+    with arena_on(tmp_path) as arena:
+        arena.table.deal_again(play(arena, "why?", "")).result()
+        async with ArenaApp(arena, NAMES).run_test(size=(80, 24)) as pilot:
+            await history(pilot, 2)
+            await pilot.press("down")
+            await until(pilot, lambda: "Never to be judged" in screen_text(pilot))
+
+
+async def test_a_vote_that_was_clearly_so_is_told_as_such(tmp_path):
+    with arena_on(tmp_path) as arena:
+        key = play(arena, "why?", "")
+        arena.cast(key, Verdict.parse("b", 2), 900, strength=Strength.CLEARLY).result()
+        async with ArenaApp(arena, NAMES).run_test(size=(120, 36)) as pilot:
+            await history(pilot, 1)
+            await until(pilot, lambda: "You said: b, clearly" in screen_text(pilot))
 
 
 async def test_who_leaves_without_a_verdict_has_said_nothing(tmp_path):

@@ -113,6 +113,7 @@ async def test_what_can_not_be_fetched_is_said_and_can_be_corrected(tmp_path):
             await open_picker(pilot)
             await pilot.press("p")
             await until(pilot, lambda: isinstance(pilot.app.screen, PullScreen))
+            await until(pilot, lambda: "Take these" not in screen_text(pilot))  # its own keys, not those below
             await pilot.press(*"links-7b", "enter")
             await until(pilot, lambda: "There is no model links-7b in the library." in screen_text(pilot))
             name = pilot.app.screen.query_one("#pull-name", Input)
@@ -126,6 +127,7 @@ async def test_the_same_model_meets_itself_at_other_settings(tmp_path):
             await until(pilot, lambda: picker_of(pilot).option_count == 1)
             await pilot.press("v")
             await until(pilot, lambda: isinstance(pilot.app.screen, VariantScreen))
+            await until(pilot, lambda: "Take these" not in screen_text(pilot))  # its own keys, not those below
             await pilot.press(*"temprature=0", "enter")
             await until(pilot, lambda: "Did you mean temperature?" in screen_text(pilot))
             pilot.app.screen.query_one(Input).value = "temperature=0"

@@ -94,7 +94,7 @@ async def test_a_further_turn_goes_to_the_same_sealed_models_before_the_vote(tmp
         async with ArenaApp(arena, NAMES).run_test(size=size) as pilot:
             await ask(pilot, "What is 67 - 26?")
             await pilot.press("f")
-            await until(pilot, lambda: pilot.app.screen.phase is Phase.FOLLOWING)
+            await until(pilot, lambda: "One thing more, to the same models." in screen_text(pilot))
             await pilot.press(*"Are you sure?", "enter")
             await voting(pilot)
             await until(pilot, lambda: "── Are you sure?" in screen_text(pilot))
@@ -186,6 +186,17 @@ async def test_the_second_vote_and_a_note_come_after_the_names(tmp_path):
             await until(pilot, lambda: arena.reveal(key).result().vote.note == "too slow")
             assert str(arena.reveal(key).result().second) == "b"
             assert arena.board().result() == board, "nothing of it is rated"
+
+
+async def test_of_three_answers_any_can_be_the_one_to_use(tmp_path):
+    with arena_on(tmp_path, seats=3) as arena:
+        async with ArenaApp(arena, NAMES).run_test(size=(160, 45)) as pilot:
+            await ask(pilot)
+            await pilot.press("t")
+            await revealed(pilot)
+            await until(pilot, lambda: "a b c t: which would you use?" in screen_text(pilot))
+            await pilot.press("c")
+            await until(pilot, lambda: "you would use: c" in screen_text(pilot))
 
 
 async def test_of_three_answers_one_that_broke_off_is_no_choice(tmp_path):
@@ -355,8 +366,19 @@ async def test_all_of_a_long_prompt_can_be_read(tmp_path):
             await until(pilot, lambda: "v: all of it" in screen_text(pilot))
             await pilot.press("v")
             await until(pilot, lambda: "the last rule" in screen_text(pilot))
+            await until(pilot, lambda: "v: the answers again" in screen_text(pilot))
             await pilot.press("a")
             await revealed(pilot)
+            await until(pilot, lambda: "★" in screen_text(pilot))
+
+
+async def test_a_short_prompt_never_hides_the_answers(tmp_path):
+    with arena_on(tmp_path) as arena:
+        async with ArenaApp(arena, NAMES[:2]).run_test(size=(80, 24)) as pilot:
+            await ask(pilot, "why?")
+            await pilot.press("v")
+            await pilot.pause()
+            assert pilot.app.screen.query_one("#panes").display
 
 
 async def test_running_through_the_history_shows_the_round_where_one_stops(tmp_path):

@@ -67,7 +67,7 @@ class Judging:
         left = sum(queue.left for queue in await wrap_future(self._arena.series.states()))
         told = [plural("{n} round to judge", "{n} rounds to judge", waiting)] if waiting else []
         told += [plural("{n} round of a queue to play", "{n} rounds of a queue to play", left)] if left else []
-        return _("There are {rounds}.").format(rounds=_(" and ").join(told)) if told else ""
+        return _("Left to do: {rounds}.").format(rounds=_(" and ").join(told)) if told else ""
 
     async def find_queues(self) -> bool:
         """Whether queues have something left that nobody plays yet here; `play_queues` has to be called then."""

@@ -39,6 +39,7 @@ _SEALED_NOTE = {
     RoundState.READY: N_("Sealed: it waits for your vote."),
     RoundState.PLANNED: N_("Sealed: a queue has yet to play it."),
     RoundState.GENERATING: N_("Sealed: it is being played."),
+    RoundState.VOID: N_("Never to be judged: it was stopped, broke off, or was answered anew."),
 }
 
 
@@ -179,7 +180,8 @@ class HistoryScreen(PastScreen):
             await self._draw(found, found.view, _(_SEALED_NOTE.get(found.state, "")))
             return
         vote = found.vote
-        said = [_("You said: {verdict}").format(verdict=verdict_words(vote.verdict)), vote.note] if vote else []
+        told = verdict_words(vote.verdict, vote.strength) if vote else ""
+        said = [_("You said: {verdict}").format(verdict=told), vote.note] if vote else []
         said += map(_, found.flags)
         if found.second:
             said.append(_("you would use {verdict}").format(verdict=verdict_words(found.second)))

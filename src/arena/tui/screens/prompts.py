@@ -60,6 +60,9 @@ class PromptsScreen(Dialog[Taken | None]):
         """Search, list, text of the prompt under the cursor."""
         with Vertical(id="prompts-dialog", classes="dialog"):
             yield Static(Content.styled(_("Prompts"), "bold"), markup=False)
+            if self._faults:
+                told = "\n".join(clean_line(fault, 300) for fault in self._faults)
+                yield Static(Content.styled(told, "$error"), markup=False, id="pack-faults")
             yield Input(placeholder=_("/ searches"), id="prompt-search")
             yield OptionList(id="packs", markup=False)
             yield Static(markup=False, id="prompt-preview")
@@ -75,9 +78,8 @@ class PromptsScreen(Dialog[Taken | None]):
 
     def on_option_list_option_highlighted(self) -> None:
         """Show the text under the cursor."""
-        at = self._at_cursor
-        text = clean_line(at[1].text, 500) if at else "".join(clean_line(fault, 300) for fault in self._faults[:1])
-        self.query_one("#prompt-preview", Static).update(Content.styled(text, "$text-muted"))
+        if at := self._at_cursor:
+            self._say_below(clean_line(at[1].text, 500))
 
     def on_option_list_option_selected(self) -> None:
         """A click takes it."""
@@ -130,6 +132,11 @@ class PromptsScreen(Dialog[Taken | None]):
             self._options.add_options(Option(f"  {clean_line(prompt.title or prompt.text, 80)}") for prompt in found)
             self._listed += [None, *((pack, prompt) for prompt in found)]
         self._options.highlighted = 1 if self._listed else None
+        if not self._listed:
+            self._say_below(_("nothing found"))
+
+    def _say_below(self, text: str) -> None:
+        self.query_one("#prompt-preview", Static).update(Content.styled(text, "$text-muted"))
 
 
 def _searched(pack: Pack, prompt: Prompt) -> str:

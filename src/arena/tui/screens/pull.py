@@ -19,6 +19,7 @@ from arena.core.models import ModelInfo
 from arena.core.text import clean_line
 from arena.tui.language import _
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 from arena.wiring import Arena
 
 FRAME_S = 0.25
@@ -43,6 +44,7 @@ class PullScreen(Dialog[ModelInfo | None]):
             yield Input(placeholder=_("qwen3:8b, or ENDPOINT/NAME"), id="pull-name")
             yield ProgressBar(id="pull-bar")
             yield Static(markup=False, id="pull-hint")
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Wait for a name."""

@@ -173,7 +173,7 @@ class RoundScreen(AskingScreen):
         self._seal_hardware()
         if phase in (Phase.ASKING, Phase.FOLLOWING):
             self._row.stop_finding()
-            self.query_one(PromptBox).focus()
+            self.query_one(PromptBox).invite(further=phase is Phase.FOLLOWING)
         elif not self._row.finds:  # what is written into the line would be votes
             self.set_focus(None)
         self._draw_phase()

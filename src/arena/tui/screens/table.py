@@ -62,6 +62,8 @@ class TableScreen(ReadingScreen):
         self._shown_ns = 0
         self._opening: Timer | None = None
         """Runs while a vote can be taken back."""
+        self._shortened = False
+        """Whether the question is not shown as it was written."""
         self.closed = ClosedKeys()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -141,9 +143,9 @@ class TableScreen(ReadingScreen):
         self._draw_question(view)
 
     def action_question(self) -> None:
-        """All of a long prompt, and back."""
-        self.toggle_class("-whole-question")
-        if self.live is not None:
+        """All of a long prompt, and back. One that is there already would only hide the answers."""
+        if self.live is not None and (self._shortened or self.has_class("-whole-question")):
+            self.toggle_class("-whole-question")
             self._draw_question(self.live.view)
 
     def _draw_question(self, view: RoundView) -> None:
@@ -153,9 +155,10 @@ class TableScreen(ReadingScreen):
             _QUESTION_LINES * max(20, (self._row.size.width or self.size.width) - 6) - _HINT_CELLS,
         )
         if self.has_class("-whole-question"):
-            shown, more = clean(question), ""
+            shown, more = clean(question), "\n\n" + _("v: the answers again")
         else:
             shown = clean_line(question, room)
+            self._shortened = shown != question.strip()
             more = "  " + _("v: all of it") if shown.endswith("…") else ""
         told = Content.assemble(("› ", "bold $accent"), shown, (more, "$text-muted"))
         self.query_one("#question", Static).update(told)
@@ -351,6 +354,8 @@ class TableScreen(ReadingScreen):
             self.enter(Phase.ASKING)
 
     def _show_names(self, record: RoundRecord) -> None:
+        if self.has_class("-whole-question"):
+            self.action_question()
         self._row.reveal(record)
         self._voted = record.vote is not None
         self.enter(Phase.REVEALED)
@@ -363,7 +368,8 @@ class TableScreen(ReadingScreen):
             said.append(_("An answer names its model: not rated."))
         if second:
             said.append(_("With all that, you would use: {verdict}.").format(verdict=verdict_words(second)))
-        ask = "" if second or not vote else _("a b t: which would you use?")
+        keys = " ".join([*(seat.label.lower() for seat in record.round.seats), "t"])
+        ask = "" if second or not vote else _("{keys}: which would you use?").format(keys=keys)
         self.query_one(ProgressLine).sum_up(" ".join(said), ask)
         self.refresh_board()
 

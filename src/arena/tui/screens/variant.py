@@ -16,6 +16,7 @@ from arena.core.text import clean_line
 from arena.core.variants import Variant
 from arena.tui.language import _
 from arena.tui.screens.base import Dialog
+from arena.tui.widgets.key_bar import KeyBar
 
 
 def _example(info: ModelInfo) -> str:
@@ -40,6 +41,7 @@ class VariantScreen(Dialog[ModelInfo | None]):
             yield Static(Content.styled(title, "bold"), markup=False)
             yield Input(str(self._info.variant), placeholder=_example(self._info), id="variant-settings")
             yield Static(markup=False, id="variant-hint")
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Say what can be set."""

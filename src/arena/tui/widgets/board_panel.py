@@ -36,9 +36,10 @@ class BoardPanel(Static):
 
     @property
     def moved(self) -> str:
-        """The scores that the last vote moved, in one line."""
+        """The scores that the last vote moved, in one line, the furthest first: where it is cut, least is lost."""
         lines = self._board.standings if self._board else ()
         moves = [(line, self._moves.get(line.key, 0.0)) for line in lines]
+        moves.sort(key=lambda each: -abs(each[1]))
         return "  ".join(
             f"{name_in(line.model.partition('/')[2] or line.model, 16)} {line.score:.0f} {_arrow(move)}"
             for line, move in moves
@@ -89,7 +90,15 @@ def _blocks(board: Board, moves: Mapping[str, float], width: int) -> Content:
     if not board.standings:
         lines.append(Content.styled(_("Ask something, read, vote: the board fills."), "$text-muted"))
     scale = _scale(board) if board.standings else (0.0, 1.0)
+    groups = {key: group for group in board.components for key in group}
+    before: tuple[str, ...] = ()
     for line in board.standings:
+        group = groups.get(line.key, ())
+        if before and group and group != before:
+            lines.append(
+                Content.styled(f"╌╌ {_('never compared with those above: no rank between them')}", "$text-muted")
+            )
+        before = group
         move = moves.get(line.key, 0.0)
         name = name_in(line.model, max(8, width - 18))
         score = f"{line.score:.0f}" if line.votes else "–"

@@ -47,12 +47,18 @@ class PromptBox(TextArea):
             tab_behavior="focus",
             compact=True,
             highlight_cursor_line=False,
-            placeholder=_("Ask them all the same thing.  Tab: an example"),
             id="prompt",
         )
         self._bindings = rebound(self._bindings)
         self.cursor_blink = False
         self._offered = ""
+
+    def invite(self, *, further: bool) -> None:
+        """Take the keys, and say what an empty box is for; `further`: one thing more, to the models of this round."""
+        again = _("One thing more, to the same models.  Esc: back")
+        anew = _("Ask them all the same thing.  Tab: an example")
+        self.placeholder = again if further else anew
+        self.focus()
 
     def offer(self, text: str) -> None:
         """Fill in an example; the next Tab replaces it by another."""

@@ -45,7 +45,8 @@ class Welcome(Static):
         else:
             some = _("{seats} of them answer each prompt, shuffled, as {labels}.")
             drawn = some if len(names) > seats else _("They answer each prompt, shuffled, as {labels}.")
-            drawn = drawn.format(seats=seats, labels=_(" and ").join(LABELS[:seats]))
+            labels = ", ".join(LABELS[: seats - 1]) + _(" and ") + LABELS[seats - 1]
+            drawn = drawn.format(seats=seats, labels=labels)
             lines += [
                 Content.styled(", ".join(clean_name(name, 40) for name in names), "$primary"),
                 Content(""),

@@ -131,7 +131,7 @@ COMMANDS = {
     "vote": [[]],
     "fit": [["--check"], ["--check", "--json"]],
     "models": [["--merges"]],
-    "prompts": [[], ["demo"]],
+    "prompts": [[], ["demo"], ["demo/capital-france"]],
     "export": [[], ["--all"], ["--format", "csv", "--all"]],
     "explain": [[]],
 }  # fmt: skip

@@ -193,6 +193,7 @@ def test_models_prompts_explain_and_fit_print_tables():
     assert "demo/large" in arena("models").stdout
     assert "demo/large" in {row["model"] for row in json.loads(arena("models", "--json").stdout)}
     assert "korean" in arena("prompts").stdout
+    assert arena("prompts", "korean/python-javascript").stdout == "Python과 JavaScript의 차이를 3줄로 설명해줘\n"
     assert "n tokens span n-1 gaps" in arena("explain", "decode_tps").stdout
     assert "demo/large" in arena("fit").stdout
 

@@ -120,6 +120,12 @@ class Arena:
 
         return pack(name, self.settings.prompts_folder)
 
+    def prompt(self, slug: str) -> Prompt:
+        """The prompt PACK/PROMPT. Raises ArenaError with a hint."""
+        from arena.packs import find_prompt  # noqa: PLC0415
+
+        return find_prompt(slug, self.settings.prompts_folder)
+
     # Votes
 
     def cast(

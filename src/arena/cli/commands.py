@@ -15,7 +15,7 @@ import click
 
 from arena import __version__
 from arena.core.errors import ArenaError, UsageError
-from arena.core.text import clean_line, counted, json_line
+from arena.core.text import clean, clean_line, counted, json_line
 
 if TYPE_CHECKING:
     from arena.wiring import Arena
@@ -284,12 +284,12 @@ def pull(model: str, db: Path | None, config: Path | None) -> None:
 @click.argument("name", required=False)
 @places
 def prompts(name: str | None, db: Path | None, config: Path | None) -> None:
-    """The prompt packs, or with NAME all prompts of one."""
+    """The prompt packs; with NAME all prompts of one, with PACK/PROMPT the text of one: `arena run -` takes it."""
     from arena.cli import reports  # noqa: PLC0415
 
     with opened(db, config) as arena:
         if name is not None:
-            click.echo(reports.pack_text(arena.pack(name)))
+            click.echo(clean(arena.prompt(name).text) if "/" in name else reports.pack_text(arena.pack(name)))
             return
         shelf = arena.prompts()
     click.echo(reports.packs_text(shelf))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from arena.core.errors import UsageError
 from arena.core.votes import Stage
 from arena.ratings.davidson import fit_davidson
-from arena.ratings.pairing import LEAST_SHOWN_SHARE, next_set, set_chances
+from arena.ratings.pairing import LEAST_SHOWN_SHARE, set_chances
 from arena.ratings.posterior import beats, gaps
 
 KEYS = ("a", "b", "c", "d", "e")
@@ -51,21 +51,6 @@ def test_the_chances_of_all_sets_are_one_probability(shown, met, won, size):
     again = set_chances(found, shown, KEYS[::-1], size, pair_counts=met)
     assert again[0] == sets
     assert np.array_equal(again[1], chances)
-
-
-@pytest.mark.parametrize("size", [2, 3])
-def test_sets_are_drawn_as_often_as_their_propensity_says(size):
-    found = fit_davidson(even("ab", 3) + wins("cd", 5) + even("de", 1), KEYS)
-    met = {("a", "b"): 6, ("c", "d"): 5, ("d", "e"): 2}
-    sets, chances = set_chances(found, SEEN, KEYS, size, pair_counts=met)
-    rng = random.Random(1)
-    drawn: Counter[tuple[str, ...]] = Counter()
-    for _ in range(3000):
-        chosen, propensity = next_set(found, SEEN, KEYS, rng, size, pair_counts=met)
-        assert propensity == chances[sets.index(chosen)] > 0
-        drawn[chosen] += 1
-    for keys, expected in zip(sets, chances.tolist(), strict=True):
-        assert drawn[keys] / 3000 == pytest.approx(expected, abs=4 * (expected * (1 - expected) / 3000) ** 0.5)
 
 
 def test_three_quarters_go_to_the_pair_of_the_largest_worth_and_one_to_the_least_shown():
@@ -120,7 +105,8 @@ def test_everybody_is_shown_twice_before_anybody_is_shown_often(size, rounds):
         shown: Counter[str] = Counter()
         met: Counter[tuple[str, str]] = Counter()
         while min(shown[key] for key in KEYS) < 2:
-            chosen, _ = next_set(fit_davidson([], KEYS), shown, KEYS, rng, size, pair_counts=met)
+            sets, chances = set_chances(fit_davidson([], KEYS), shown, KEYS, size, pair_counts=met)
+            (chosen,) = rng.choices(sets, chances.tolist())
             shown.update(chosen)
             met.update(combinations(chosen, 2))
         assert shown.total() <= rounds * size
@@ -143,10 +129,10 @@ def test_a_newcomer_plays_next_whatever_the_pairs_say():
 
 def test_only_candidates_play():
     found = fit_davidson(even("ab", 3), KEYS)
-    chosen, propensity = next_set(found, SEEN, {"b", "d"}, random.Random(1), 2, pair_counts={})
-    assert (chosen, propensity) == (("b", "d"), 1)
+    sets, chances = set_chances(found, SEEN, {"b", "d"}, 2, pair_counts={})
+    assert (sets, chances.tolist()) == ([("b", "d")], [1])
 
 
 def test_too_few_candidates_are_a_fault_of_the_arguments():
     with pytest.raises(UsageError, match="A round of 3 needs 3 different contestants, not 2"):
-        next_set(fit_davidson([], KEYS), SEEN, ["a", "b", "a"], random.Random(1), 3, pair_counts={})
+        set_chances(fit_davidson([], KEYS), SEEN, ["a", "b", "a"], 3, pair_counts={})

@@ -8,7 +8,6 @@ intervals would hold the truth less often, 94 % and, with ten models, 92 %.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 
@@ -24,26 +23,6 @@ FIRST_SHOWINGS = 2
 """Everybody is shown this often before the votes decide."""
 
 
-def next_set(
-    fit: Fit,
-    shown_counts: Mapping[str, int],
-    candidates: Collection[str],
-    rng: random.Random,
-    size: int,
-    *,
-    pair_counts: Mapping[tuple[str, str], int],
-) -> tuple[tuple[str, ...], float]:
-    """The set of 2 or 3 candidates to show next, sorted, and the probability with which it was chosen.
-
-    `shown_counts` and `pair_counts` say how many rounds showed each contestant and each two together, voted on or not;
-    pairs are sorted, and what is missing was never shown. Who sits where is for the dealer to draw.
-    Raises UsageError when there are fewer candidates than seats, KeyError for a candidate that was not fitted.
-    """
-    sets, chances = set_chances(fit, shown_counts, candidates, size, pair_counts=pair_counts)
-    chosen = rng.choices(range(len(sets)), weights=chances.tolist())[0]
-    return sets[chosen], float(chances[chosen])
-
-
 def set_chances(
     fit: Fit,
     shown_counts: Mapping[str, int],
@@ -57,6 +36,10 @@ def set_chances(
     While somebody was shown fewer than two times, it is a set with such a newcomer: the one whose pairs met least, and
     among these the one whose members were shown least, each counted up to two. A set of three is worth what its three
     pairs are worth. Equals are equally likely.
+
+    `shown_counts` and `pair_counts` say how many rounds showed each contestant and each two together, voted on or not;
+    pairs are sorted, and what is missing was never shown. Who sits where is for the dealer to draw.
+    Raises UsageError when there are fewer candidates than seats, KeyError for a candidate that was not fitted.
     """
     names = sorted(set(candidates))
     if len(names) < size:

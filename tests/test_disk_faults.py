@@ -219,6 +219,7 @@ async def test_a_round_on_a_disk_that_is_full_is_said_and_the_next_one_plays(tmp
     with arena_on(tmp_path) as arena:
         async with ArenaApp(arena, NAMES).run_test(size=(120, 36)) as pilot:
             await until(pilot, lambda: getattr(pilot.app.screen, "phase", None) is Phase.ASKING)
+            await pilot.app.screen.ready.wait()
             arena._desk.do(read_only).result()
             await pilot.press(*"why?", "enter")
             await until(

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import gguf_files as files
@@ -194,6 +194,7 @@ def test_something_helps_on_every_card(card):
               st.sampled_from([SERVER, EMBEDDED])),
     st.integers(1, 8 * 1024),
 )  # fmt: skip
+@example(28, 11, [492, 4060], 3, Setting(7425, "f32"), 1)  # a second card without room for a layer
 def test_no_lever_promises_what_is_not_so(layers, breadth, frees, memory, setting, held):
     estimate = model(layers=layers, feed_forward=256 * breadth)
     gpus = tuple(Gpu(i, "card", f"uuid-{i}", 24 * GIB, free * MIB) for i, free in enumerate(frees))

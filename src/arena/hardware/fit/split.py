@@ -99,7 +99,7 @@ def offload(
     for crew in _crews([(device, device.usable_bytes) for device in able]):
         parts = _taken(cuts, crew, sigmas, cuts.count - 1)
         layers = sum(count for _, _, count in parts)
-        if layers > found[1]:
+        if len(parts) > 1 and layers > found[1]:
             found = tuple(device for device, _, _ in reversed(parts)), layers
     return found
 
@@ -167,10 +167,11 @@ class Cuts:
     """What runs of layers take. Layers count backwards: the first is the output, the last is the model's first."""
 
     def __init__(self, estimate: Estimate, setting: Setting, *, pipeline: bool = True) -> None:
-        """`pipeline`: the GPUs hold copies of batches, as they do when all layers are on GPUs."""
+        """`pipeline`: all layers are on GPUs, which then hold copies of batches; else the batches pull weights over."""
         self._estimate, self._setting = estimate, setting
         self.count = estimate.layers or PIECES
         self._pipeline = pipeline_bytes(estimate, setting) if pipeline else 0
+        self._layers = None if pipeline else max(1, self.count - 1)
         self._whole: dict[int | None, Need] = {}
         self._up_to: dict[int, FitParts] = {0: FitParts()}
 
@@ -207,7 +208,7 @@ class Cuts:
     def _on(self, device: Device) -> Need:
         key = device.multiprocessors
         if key not in self._whole:
-            self._whole[key] = self._estimate.on_gpu(self._setting, multiprocessors=key)
+            self._whole[key] = self._estimate.on_gpu(self._setting, gpu_layers=self._layers, multiprocessors=key)
         return self._whole[key]
 
     def _parts(self, count: int) -> FitParts:

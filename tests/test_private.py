@@ -87,6 +87,9 @@ def test_a_run_prints_it_and_stores_it_not(tmp_path):
     assert ASKED in said[0]
     assert said[0].count(SAID) == 2
     assert not leaked(tmp_path)
+    with arena_on(tmp_path, TALK) as later:
+        assert len(later.history().result()) == 1
+        assert later.waiting().result() == [], "nobody can judge what is nowhere"
 
 
 def test_a_pack_can_say_so(tmp_path):

@@ -189,12 +189,14 @@ class LedgerReader:
         return {row["seat"]: rows.names(row["ran_alongside"]) for row in found}
 
     def waiting(self, limit: int = 50) -> list[RoundView]:
-        """The rounds that wait for a vote, oldest first, sealed."""
+        """The rounds that wait for a vote, oldest first, sealed. A private one is judged where it was asked."""
         found = self._connection.rows(
             "SELECT rounds.id, rounds.pace, prompts.*,"
             " (SELECT count(*) FROM seats WHERE seats.round = rounds.id) AS seats"
             " FROM rounds JOIN prompts ON prompts.sha256 = rounds.prompt"
-            " WHERE rounds.state = 'ready' ORDER BY rounds.created_at, rounds.id LIMIT :limit",
+            " WHERE rounds.state = 'ready'"
+            " AND NOT EXISTS (SELECT 1 FROM json_each(rounds.flags) WHERE value = 'private')"
+            " ORDER BY rounds.created_at, rounds.id LIMIT :limit",
             limit=max(0, limit),
         )
         return [

@@ -16,7 +16,7 @@ from arena.core.errors import ArenaError
 from arena.core.rounds import Round, RoundState
 from arena.store import schema
 from arena.store.ledger import SqliteLedger
-from arena.store.repair import DAMAGED, Repaired, repair
+from arena.store.repair import DAMAGED, Repaired, _alone, _steps, repair
 from arena.store.salvage import Haul, Source
 from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, vote
 from test_store_migration import PLAYERS, an_old_file, today
@@ -358,3 +358,25 @@ def test_a_database_that_another_arena_has_open_is_not_repaired(tmp_path: Path):
         refused(path, "in use by another arena")
         other.communicate()
     assert repair(path) is not None
+
+
+LOCK = """
+import fcntl, sys
+fcntl.lockf(open(sys.argv[1], "r+b"), fcntl.LOCK_EX | fcntl.LOCK_NB, 510, 0x40000002)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file can't be replaced there anyway")
+def test_looking_whose_a_file_was_gives_its_lock_away_to_nobody(tmp_path: Path):
+    path = tmp_path / "arena.db"
+    fill(path, 5)
+    spoil(path, 0, b"\0")
+
+    def is_taken() -> bool:
+        return bool(subprocess.run([sys.executable, "-c", LOCK, str(path)], stderr=subprocess.DEVNULL).returncode)
+
+    with _alone(path) as file, closing(sqlite3.connect(":memory:")) as no_header:
+        assert is_taken()
+        assert _steps(no_header, path, file) == len(schema.STEPS)
+        assert is_taken()
+    assert not is_taken()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import BinaryIO
 
 from arena.core.errors import ArenaError
 from arena.core.folders import private_folder
@@ -63,10 +64,13 @@ def prepare_file(path: Path) -> None:
         raise ArenaError(f"The database {path} is no file.", "Name another file with --db.")
 
 
-def was_ours(path: Path) -> bool:
-    """Whether the words of our schema stand near the beginning of a file whose own beginning is gone."""
-    with path.open("rb") as file:
-        return b"CREATE TABLE contestants" in file.read(_SEARCHED_BYTES)
+def was_ours(file: BinaryIO) -> bool:
+    """Whether the words of our schema stand near the beginning of a file whose own beginning is gone.
+
+    It takes the open file: a repair holds a lock on it, which the close of another one would give away.
+    """
+    file.seek(0)
+    return b"CREATE TABLE contestants" in file.read(_SEARCHED_BYTES)
 
 
 def look_first(path: Path, wait_s: float) -> None:
@@ -77,10 +81,11 @@ def look_first(path: Path, wait_s: float) -> None:
     """
     with path.open("rb") as file:
         beginning = file.read(len(MAGIC))
+        damaged = beginning != MAGIC and was_ours(file)
     if not beginning:
         return
     if beginning != MAGIC:  # SQLite itself takes a file of a few bytes for an empty database, and writes over it
-        if was_ours(path):
+        if damaged:
             raise ArenaError(f"The database {path} {DAMAGED[0]}.", DAMAGED[1])
         raise ArenaError(f"The database {path} is no database.", "Name another file with --db.")
     if Path(f"{path}-journal").exists():

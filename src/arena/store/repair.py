@@ -82,7 +82,7 @@ def _repair(path: Path, file: BinaryIO, scratch: Path) -> Repaired | None:
     with closing(sqlite3.connect(copy, isolation_level=None)) as conn:
         if _is_whole(conn):
             return None
-        steps = _steps(conn, path)
+        steps = _steps(conn, path, file)
         with spoken(path):
             hauls, stand_ins = _rebuilt(Source(conn), fresh, steps)
     with SqliteLedger(fresh) as ledger:
@@ -121,7 +121,7 @@ def _is_whole(conn: sqlite3.Connection) -> bool:
     return False
 
 
-def _steps(conn: sqlite3.Connection, path: Path) -> int:
+def _steps(conn: sqlite3.Connection, path: Path, file: BinaryIO) -> int:
     """The steps of the schema that the damaged file has. Raises ArenaError when it is not one of ours."""
     version = application = 0
     with suppress(sqlite3.DatabaseError):
@@ -129,7 +129,7 @@ def _steps(conn: sqlite3.Connection, path: Path) -> int:
         application = int(conn.execute("PRAGMA application_id").fetchone()[0])
     if application == schema.APPLICATION_ID and version > len(schema.STEPS):
         raise ArenaError(f"The database {path} was written by a newer arena.", "Update arena, and repair then.")
-    if application != schema.APPLICATION_ID and not was_ours(path):
+    if application != schema.APPLICATION_ID and not was_ours(file):
         raise ArenaError(f"The file {path} is no database of arena.", "Name another with --db. It was left as it is.")
     return version if 0 < version <= len(schema.STEPS) else len(schema.STEPS)
 

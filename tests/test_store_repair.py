@@ -18,6 +18,7 @@ from arena.store import schema
 from arena.store.ledger import SqliteLedger
 from arena.store.repair import DAMAGED, Repaired, _alone, _steps, repair
 from arena.store.salvage import Haul, Source
+from battle_files import battle, jsonl, take, tally
 from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, vote
 from test_store_migration import PLAYERS, an_old_file, today
 
@@ -314,6 +315,39 @@ def test_a_table_without_row_ids_is_read_from_both_ends(tmp_path: Path):
     assert {0, 1999} < set(found)
 
 
+def root_of(path: Path, table: str) -> int:
+    """The page, counted from 0, on which a small table has all of its rows."""
+    with closing(sqlite3.connect(path)) as conn:
+        return int(conn.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()[0]) - 1
+
+
+def an_import(path: Path) -> None:
+    with SqliteLedger(path) as ledger:
+        take(ledger, jsonl(battle(), battle(), battle("bee", "cat", "tie")))
+
+
+def test_what_the_board_reads_of_battles_is_counted_anew(tmp_path: Path):
+    path = tmp_path / "arena.db"
+    an_import(path)
+    with SqliteLedger(path) as ledger:
+        before = tally(ledger.stages(voter="anna"))
+    spoil(path, root_of(path, "import_tallies"), b"\0")
+    repaired(path)
+    with SqliteLedger(path) as ledger:
+        assert tally(ledger.stages(voter="anna")) == before
+        assert before.total() == 3
+
+
+def test_battles_of_contestants_that_are_gone_go_too(tmp_path: Path):
+    path = tmp_path / "arena.db"
+    an_import(path)
+    spoil(path, root_of(path, "import_contestants"), b"\0")
+    done = repaired(path)
+    assert (done.hauls["import_battles"].kept, done.hauls["import_battles"].lost) == (0, 2)
+    with SqliteLedger(path) as ledger:
+        assert ledger.stages(voter="anna") == []
+
+
 def refused(path: Path, word: str, because: Callable[[], object] = lambda: None) -> None:
     before = path.read_bytes()
     because()
@@ -373,7 +407,8 @@ def test_looking_whose_a_file_was_gives_its_lock_away_to_nobody(tmp_path: Path):
     spoil(path, 0, b"\0")
 
     def is_taken() -> bool:
-        return bool(subprocess.run([sys.executable, "-c", LOCK, str(path)], stderr=subprocess.DEVNULL).returncode)
+        command = [sys.executable, "-c", LOCK, str(path)]
+        return bool(subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode)
 
     with _alone(path) as file, closing(sqlite3.connect(":memory:")) as no_header:
         assert is_taken()

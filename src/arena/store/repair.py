@@ -30,6 +30,19 @@ DAMAGED = "damaged"
 """The flag of a round that lost an answer or a seat: it is void."""
 _SHARED_FIRST, _SHARED_SIZE = 0x40000002, 510
 """The bytes of the file on which every open connection of SQLite holds a lock, in write-ahead mode all the time."""
+_STRANGERS = {
+    "import_battles": """
+DELETE FROM import_battles WHERE 2 > (
+    SELECT count(*) FROM import_contestants AS known
+    WHERE known.import = import_battles.import AND known.id IN (import_battles.a, import_battles.b))
+""",
+    "import_rounds": """
+DELETE FROM import_rounds WHERE EXISTS (
+    SELECT 1 FROM json_each(import_rounds.seats) AS place WHERE place.value NOT IN (
+        SELECT known.id FROM import_contestants AS known WHERE known.import = import_rounds.import))
+""",
+}
+"""What was imported and names contestants of its file that are gone."""
 _OF_A_ROUND = ("revotes", "choices", "votes", "answers", "seats")
 
 
@@ -87,6 +100,7 @@ def _repair(path: Path, file: BinaryIO, scratch: Path) -> Repaired | None:
             hauls, stand_ins = _rebuilt(Source(conn), fresh, steps)
     with SqliteLedger(fresh) as ledger:
         void = _settle(ledger, hauls)
+        _settle_imports(ledger, hauls)
         (found,) = ledger._connection.rows(  # noqa: SLF001 - the same room
             "SELECT (SELECT count(*) FROM rounds) AS rounds,"
             " (SELECT count(*) FROM votes WHERE retracted_at IS NULL) AS votes"
@@ -164,6 +178,20 @@ def _settle(ledger: SqliteLedger, hauls: Mapping[str, Haul]) -> int:
     return void
 
 
+def _settle_imports(ledger: SqliteLedger, hauls: Mapping[str, Haul]) -> None:
+    """Leave out what nobody is known to have fought; the board's tallies are counted from what is left."""
+    with ledger._connection.writing() as db:  # noqa: SLF001
+        for table, strangers in _STRANGERS.items():
+            _lose(hauls, table, db.execute(strangers).rowcount)
+    ledger.retally()
+
+
+def _lose(hauls: Mapping[str, Haul], table: str, count: int) -> None:
+    """Count rows as lost that had been saved at first. An old shape has no hauls of tables that came later."""
+    if table in hauls:
+        hauls[table].kept, hauls[table].lost = hauls[table].kept - count, hauls[table].lost + count
+
+
 def _is_complete(ledger: SqliteLedger, key: str) -> bool:
     """Whether a round has its seats, the answers that its vote needs, and the vote that it says it has."""
     record = ledger.round(key)
@@ -185,11 +213,9 @@ def _drop(ledger: SqliteLedger, key: str, hauls: Mapping[str, Haul]) -> None:
     with ledger._connection.writing() as db:  # noqa: SLF001
         db.execute("UPDATE rounds SET continues = NULL WHERE continues = ?", [key])
         for table in _OF_A_ROUND:
-            gone = db.execute(f"DELETE FROM {table} WHERE round = ?", [key]).rowcount  # noqa: S608
-            if table in hauls:
-                hauls[table].kept, hauls[table].lost = hauls[table].kept - gone, hauls[table].lost + gone
+            _lose(hauls, table, db.execute(f"DELETE FROM {table} WHERE round = ?", [key]).rowcount)  # noqa: S608
         db.execute("DELETE FROM rounds WHERE id = ?", [key])
-    hauls["rounds"].kept, hauls["rounds"].lost = hauls["rounds"].kept - 1, hauls["rounds"].lost + 1
+    _lose(hauls, "rounds", 1)
 
 
 def _take_the_place(path: Path, file: BinaryIO, fresh: Path, kept: Path) -> None:

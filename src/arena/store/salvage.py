@@ -21,7 +21,7 @@ _REACH = 1000
 """So many row ids more than there should be rows others are looked for, where the end can't be read."""
 _TRIES = 20_000
 """In so many pieces a damaged place is taken apart: a few seconds, and one in five rows of a very large one."""
-_JSON = {"flags", "sampling", "ranking", "tags", "sampler", "ran_alongside", "record", "dealt"}
+_JSON = {"flags", "sampling", "ranking", "tags", "sampler", "ran_alongside", "record", "dealt", "seats", "chars"}
 _STAND_INS: dict[str, dict[str, Any]] = {
     "prompts": {"title": "lost", "text": "(This prompt was lost when the database was damaged.)", "tags": "[]"},
     "contestants": {"endpoint": "lost", "sampler": "[]"},

@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 import arena.demo
+from arena.backends import llamacpp
 from arena.backends.llamacpp import LlamaCppBackend
 from arena.backends.worker import Worker
 from arena.config import load
@@ -160,6 +161,37 @@ async def test_a_late_cancel_hits_no_later_answer_and_no_later_answer_is_an_old_
         asyncio.get_running_loop().call_later(stalled, go_on, worker.pid)
         assert await said(total) == expected
     await backend.close()
+
+
+async def test_a_worker_that_is_waited_for_and_called_off_is_not_lost():
+    backend = LlamaCppBackend(DEMO)
+    contestant = Contestant.of(await backend.find(ModelRef("demo", "large")), LONG)
+    pieces = backend.stream(Request(contestant, STORY, LONG))
+    async for piece in pieces:
+        if isinstance(piece, Chunk):
+            break
+    await pieces.aclose()
+    (worker,) = backend._workers.values()
+    again = asyncio.create_task(backend.prepare(contestant))
+    await asyncio.sleep(0)  # until it waits for the end of what was called off
+    again.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await again
+    assert backend.is_loaded(contestant)
+    await backend.close()
+    assert not worker.alive
+
+
+async def test_a_driver_that_hangs_keeps_no_model_from_being_loaded(monkeypatch):
+    monkeypatch.setattr(llamacpp, "_PATIENCE_S", 0.05)
+
+    async def never(_info, _contestant):
+        await asyncio.Event().wait()
+
+    backend = LlamaCppBackend(DEMO, gpu_layers=never)
+    info = await backend.find(ModelRef("demo", "small"))
+    async with asyncio.timeout(10):
+        assert await backend._layers(info, Contestant.of(info, SHORT)) == -1, "all, as where nobody can say"
 
 
 async def test_closing_ends_every_worker():

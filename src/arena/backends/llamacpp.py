@@ -35,6 +35,8 @@ _SWITCH = re.compile(r"\benable_thinking\b|\b(?:if|not|and|or|set)\s+thinking\b"
 _EFFORT = re.compile(r"\breasoning_effort\b")
 _ENCODERS = re.compile(r"bert|^t5encoder$|^gemma-embedding$|^llama-embed$")
 _KINDS = {"adapter": "an adapter for a model", "mmproj": "a vision projector", "imatrix": "an importance matrix"}
+_PATIENCE_S = 15.0
+"""How long the question for the layers that fit may take: a driver may hang, and every other load waits behind it."""
 _NAMED = 8
 _READERS = 4
 
@@ -114,12 +116,11 @@ class LlamaCppBackend:
         self._check_thinking(info, contestant.thinking)
         key = _key(info, contestant)
         async with self._loading:
-            worker = self._workers.pop(key, None)
+            worker = self._workers.get(key)
             if worker is not None and (worker.busy.locked() or await worker.settled()):
-                self._workers[key] = worker  # the youngest again
+                self._workers[key] = self._workers.pop(key, worker)  # the youngest again
                 return 0.0
-            if worker is not None:
-                await worker.stop()
+            await self._drop(key)
             await self._make_room()
             worker = await Worker.start()
             try:
@@ -187,11 +188,12 @@ class LlamaCppBackend:
             await worker.stop()
 
     async def _layers(self, info: ModelInfo, contestant: Contestant) -> int:
-        """How many layers go to the GPU; -1: all. What can't be estimated is tried."""
+        """How many layers go to the GPU; -1: all. What can't be estimated, or not in time, is tried."""
         layers = None
         if self._gpu_layers is not None:
-            with suppress(ArenaError):
-                layers = await self._gpu_layers(info, contestant)
+            with suppress(ArenaError, TimeoutError):
+                async with asyncio.timeout(_PATIENCE_S):
+                    layers = await self._gpu_layers(info, contestant)
         return -1 if layers is None else layers
 
     async def _info(self, ref: ModelRef) -> ModelInfo:

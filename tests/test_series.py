@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +44,27 @@ def test_a_queue_is_planned_whole_and_played_round_after_round(tmp_path):
         assert steps[0].left_s > 0
         assert steps[-1].left_s == 0
         assert {found.view.prompt.text for found in arena.waiting().result()} == {prompt.text for prompt in PROMPTS}
+
+
+def test_a_queue_that_is_called_off_before_the_desk_answers_takes_no_round(tmp_path):
+    with arena_on(tmp_path) as arena:
+        queue = arena.series.plan(order(arena)).result()
+        busy, free = threading.Event(), threading.Event()
+        arena._desk.do(lambda _: (busy.set(), free.wait(20)))
+        assert busy.wait(20)
+        playing = arena.series.play(queue.id)
+
+        def engine_goes_on() -> None:
+            for _ in range(5):
+                arena._room.submit(asyncio.sleep(0)).result()
+
+        engine_goes_on()  # until the desk was asked for a round
+        playing.cancel()
+        engine_goes_on()
+        free.set()
+        (state,) = arena.series.states().result()
+        assert (state.planned, state.generating) == (4, 0)
+        assert arena.series.play(queue.id).result() == 0
 
 
 def test_no_prompt_is_put_to_the_same_set_twice_while_another_set_is_left(tmp_path):

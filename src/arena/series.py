@@ -153,7 +153,7 @@ class Series:
     async def _play_all(self, queue: int, tell: Callable[[Step], None]) -> int:
         void = in_a_row = done = 0
         took: list[float] = []
-        while (round_ := await self._at_desk(lambda ledger: ledger.take_planned(queue))) is not None:
+        while (round_ := await self._take_one(queue)) is not None:
             began = time.monotonic()
             played = await self._play_one(round_)
             took.append(time.monotonic() - began)
@@ -168,6 +168,20 @@ class Series:
                     f"`arena doctor` may help. {counted(left, 'round')} wait; `arena run --resume` goes on.",
                 )
         return void
+
+    async def _take_one(self, queue: int) -> Round | None:
+        """The next round; None: there is none to take. Called off meanwhile, it is planned again."""
+        taking = self._desk.do(lambda ledger: ledger.take_planned(queue))
+
+        def back(ledger: SqliteLedger) -> None:
+            if (taken := taking.result()) is not None:  # the desk does what it is asked, also when nobody waits for it
+                ledger.put_back(taken.id)
+
+        try:
+            return await asyncio.wrap_future(taking)
+        except asyncio.CancelledError:
+            self._desk.do(back)
+            raise
 
     async def _play_one(self, round_: Round) -> Played | None:
         """None: a model of it is gone, and so the round is void."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from concurrent.futures import Future
+
+import pytest
 
 from arena.backends.scripted import Script
 from arena.core.fit import Together, TogetherVerdict
@@ -38,3 +41,19 @@ def test_a_round_that_is_called_off_while_the_watch_answers_is_not_played(tmp_pa
         while arena.history().result()[0].state is not RoundState.VOID:
             assert time.monotonic() < end, "it is played all the same"
             time.sleep(0.01)
+
+
+def test_answers_are_void_only_when_others_can_be_had(tmp_path):
+    with arena_on(tmp_path) as arena:
+        infos = [arena.lineup.find(name).result() for name in NAMES[:2]]
+        view = arena.table.deal(Prompt("why?"), infos).result()
+        arena.table.play(view.id, lambda _: None).result()
+        full = "CREATE TEMP TRIGGER full BEFORE INSERT ON main.rounds BEGIN SELECT raise(ABORT, 'full'); END"
+        arena._desk.do(lambda ledger: ledger._connection._conn.execute(full)).result()
+        with pytest.raises(sqlite3.IntegrityError, match="full"):
+            arena.table.deal_again(view.id).result()
+        assert [line.state for line in arena.history().result()] == [RoundState.READY]
+        arena._desk.do(lambda ledger: ledger._connection._conn.execute("DROP TRIGGER full")).result()
+        fresh = arena.table.deal_again(view.id).result()
+        states = {line.id: line.state for line in arena.history().result()}
+        assert states == {view.id: RoundState.VOID, fresh.id: RoundState.PLANNED}

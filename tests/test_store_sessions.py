@@ -156,11 +156,11 @@ def test_what_is_asked_later_unmasks_no_earlier_answer(ledger: SqliteLedger):
 
 def test_void_answers_of_sealed_models_move_no_figure_and_are_found_by_nobody(ledger: SqliteLedger):
     key = ready(ledger, text="1")
-    ledger.void(key, "rerolled", waiting=True)
+    ledger.open_again(key, a_round(text="1"))
     assert ledger.tallies() == {}
     assert ledger.history(search="rayleigh") == []
     with pytest.raises(ArenaError, match="does not wait"):
-        ledger.void(key, "rerolled", waiting=True)
+        ledger.open_again(key, a_round(text="1"))
 
 
 def test_a_prompt_that_became_a_conversation_was_played(ledger: SqliteLedger):

@@ -28,7 +28,6 @@ from arena.lineup import Lineup
 from arena.picking import Chosen, Picker
 
 if TYPE_CHECKING:
-    from arena.core.naming import NamingWords
     from arena.engine.play import Clock
     from arena.store.ledger import SqliteLedger
 
@@ -250,8 +249,6 @@ class Table:
 
         Its patterns take a while: neither the screen nor the clocks of the engine should wait for them.
         """
-        from arena.core.naming import NamingWords  # noqa: PLC0415 - likewise
-
         asked = [round_.prompt.text]
         earlier: dict[int, tuple[Turn, ...]] = {}
         if before is not None:
@@ -270,28 +267,32 @@ class Table:
     ) -> RoundView:
         """Store a round and keep its hand; at the desk."""
         ledger.open_round(dealt, {info.ref: info for info in infos})
-        self._hands[dealt.id] = self.hand(dealt, infos, before)
+        return self._keep(self.hand(dealt, infos, before))
+
+    def _keep(self, hand: Hand) -> RoundView:
+        """Remember a stored round, and forget the oldest."""
+        self._hands[hand.round.id] = hand
         for old in list(self._hands)[:-_HANDS]:
             del self._hands[old]
-        return RoundView.of(dealt)
+        return RoundView.of(hand.round)
 
     def _reseal(self, ledger: SqliteLedger, old: Round, infos: Sequence[ModelInfo]) -> RoundView:
         """Store a round in place of an old one, with the same contestants; at the desk."""
-        ledger.void(old.id, "rerolled", waiting=True)
-        if old.continues:
-            before = ledger.round(old.continues)
-            return self._seal(ledger, deal_further(before.round, old.prompt.text, self._rng), infos, before)
-        contestants = [seat.contestant for seat in old.seats]
-        fresh = deal(
+        before = ledger.round(old.continues) if old.continues else None
+        fresh = self._dealt_anew(old) if before is None else deal_further(before.round, old.prompt.text, self._rng)
+        ledger.open_again(old.id, fresh, {info.ref: info for info in infos})
+        return self._keep(self.hand(fresh, infos, before))
+
+    def _dealt_anew(self, old: Round) -> Round:
+        return deal(
             old.prompt,
-            contestants,
+            [seat.contestant for seat in old.seats],
             replace(old.sampling, seed=self.sampling.seed),
             schedule=old.schedule,
             pace=old.pace,
             propensity=old.propensity,
             rng=self._rng,
         )
-        return self._seal(ledger, fresh, infos)
 
     def _refuse_private(self, round_id: str) -> None:
         """Raise ArenaError for a round of which nothing is stored that could go on."""

@@ -21,7 +21,7 @@ from arena.store.loads import LedgerLoads
 from arena.store.owner import in_good_hands, owner
 
 Infos = Mapping[ModelRef, ModelInfo]
-_NOBODY: Infos = MappingProxyType({})
+NOBODY: Infos = MappingProxyType({})
 _PROMPT_AGAIN = """
 INSERT INTO prompts (sha256, slug, title, text, system, tags, language)
 VALUES (:sha256, :slug, :title, :text, :system, :tags, :language)
@@ -69,7 +69,7 @@ class QueueState:
 class LedgerDealing(LedgerLoads):
     """The part of the ledger that takes rounds in."""
 
-    def open_round(self, round_: Round, infos: Infos = _NOBODY) -> None:
+    def open_round(self, round_: Round, infos: Infos = NOBODY) -> None:
         """Store a dealt round as planned, in the hands of this process.
 
         `infos`: what is known of the models beside their identity, see `describe`. A further turn takes the place of
@@ -77,15 +77,9 @@ class LedgerDealing(LedgerLoads):
         when the round to be continued does not wait for a vote.
         """
         with self._connection.writing() as db:
-            if round_.continues:
-                going_on = "UPDATE rounds SET state = 'continued' WHERE id = ? AND state = 'ready'"
-                if not db.execute(going_on, [round_.continues]).rowcount:
-                    raise ArenaError(
-                        f"Round {round_.continues} does not wait for a vote.", "Only such a round takes a further turn."
-                    )
-            self._insert_round(db, round_, infos)
+            self._take_in(db, round_, infos)
 
-    def plan_queue(self, title: str, rounds: Sequence[Round], infos: Infos = _NOBODY) -> int:
+    def plan_queue(self, title: str, rounds: Sequence[Round], infos: Infos = NOBODY) -> int:
         """Store rounds that are to be played one after another, in this order. Returns the id of their queue.
 
         Raises ArenaError where a prompt is not to be stored.
@@ -185,6 +179,15 @@ class LedgerDealing(LedgerLoads):
             " WHERE state IN ('planned', 'generating') AND queue IS NULL ORDER BY created_at, id"
         )
         return [row["id"] for row in found if not in_good_hands(row)]
+
+    def _take_in(self, db: sqlite3.Connection, round_: Round, infos: Infos) -> None:
+        if round_.continues:
+            going_on = "UPDATE rounds SET state = 'continued' WHERE id = ? AND state = 'ready'"
+            if not db.execute(going_on, [round_.continues]).rowcount:
+                raise ArenaError(
+                    f"Round {round_.continues} does not wait for a vote.", "Only such a round takes a further turn."
+                )
+        self._insert_round(db, round_, infos)
 
     def _insert_round(self, db: sqlite3.Connection, round_: Round, infos: Infos, queue: int | None = None) -> None:
         prompt = rows.kept_prompt(round_)

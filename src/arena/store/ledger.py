@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Self
 
 from arena.core.errors import ArenaError, SealedError
-from arena.core.rounds import Answer, Outcome, RoundState
+from arena.core.rounds import Answer, Outcome, Round, RoundState
 from arena.core.text import storable
 from arena.core.votes import Verdict, Vote
 from arena.store import rows
 from arena.store.afterwards import LedgerAfterwards, check_verdict
+from arena.store.dealing import NOBODY, Infos
 from arena.store.owner import owner
 from arena.store.reading import IN_WORK, SEALED, HistoryLine
 
@@ -31,6 +32,8 @@ __all__ = ["HistoryLine", "SqliteLedger"]
 
 REPEATED = "repeated"
 """The flag of a round whose prompt was put to the same contestants before."""
+REROLLED = "rerolled"
+"""The flag of a round whose answers were had anew."""
 _TELLING = {Outcome.FAILED, Outcome.EMPTY, Outcome.CANCELLED, Outcome.TRUNCATED}
 _NOT_THERE = (Outcome.FAILED, Outcome.CANCELLED)
 _CONVERSATION = """
@@ -196,16 +199,26 @@ class SqliteLedger(LedgerAfterwards):
                 {"id": round_id, "now": rows.now()},
             )
 
-    def void(self, round_id: str, flag: str, *, waiting: bool = False) -> None:
+    def void(self, round_id: str, flag: str) -> None:
         """Take a round out of everything, and say why in one word. Its answers and votes stay in the file.
 
-        `waiting`: only if it waits for its vote. Raises ArenaError.
+        Raises ArenaError when there is none.
         """
         with self._connection.writing() as db:
             row = self._exactly(round_id)
-            if waiting and row["state"] != RoundState.READY:
-                raise ArenaError(f"Round {round_id} does not wait for a vote.", "Only such a round can be had again.")
             _set_state(db, round_id, RoundState.VOID, [*rows.names(row["flags"]), flag])
+
+    def open_again(self, round_id: str, fresh: Round, infos: Infos = NOBODY) -> None:
+        """Store a dealt round in place of one that waits for its vote, which is void from then on; or neither.
+
+        Raises ArenaError when that one does not wait, and as `open_round` does.
+        """
+        with self._connection.writing() as db:
+            row = self._exactly(round_id)
+            if row["state"] != RoundState.READY:
+                raise ArenaError(f"Round {round_id} does not wait for a vote.", "Only such a round can be had again.")
+            _set_state(db, round_id, RoundState.VOID, [*rows.names(row["flags"]), REROLLED])
+            self._take_in(db, fresh, infos)
 
     def choose(self, round_id: str, verdict: Verdict, voter: str = "me") -> None:
         """Store a second vote: which one the voter would use, knowing names and speeds. It is never rated.
@@ -237,8 +250,8 @@ class SqliteLedger(LedgerAfterwards):
         with self._connection.writing() as db:
             shut = "SELECT id FROM rounds WHERE state = 'voted' AND revealed_at IS NULL"
             left = [key for (key,) in db.execute(shut)]
-        for key in left:
-            self.mark_revealed(key)
+            for key in left:
+                _open(db, key, whole=True)
         return len(left)
 
     def _exactly(self, round_id: str) -> sqlite3.Row:

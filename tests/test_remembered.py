@@ -41,9 +41,10 @@ def test_a_broken_file_is_left_out_with_a_sentence(text):
 
 
 def test_it_is_the_users_alone_and_a_disk_that_refuses_it_stops_nothing(tmp_path):
-    path = tmp_path / "state" / "screens.json"
+    path = tmp_path / "state" / "arena" / "screens.json"
     keep(path, {"theme": "arena-16"})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in path.parents[:2]} == {0o700}
     assert [each.name for each in path.parent.iterdir()] == ["screens.json"]
     (tmp_path / "file").write_text("in the way")
     keep(tmp_path / "file" / "screens.json", {"theme": "arena-16"})

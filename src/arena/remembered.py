@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from arena.core.folders import private_folder
+
 KEPT = ("theme", "pace", "seats")
 """What is kept, by the name of its setting. The config file and the environment win over it."""
 
@@ -33,8 +35,7 @@ def keep(path: Path, values: Mapping[str, str | int]) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.touch(0o600)
+        private_folder(path.parent)
         draft.touch(0o600)
         draft.write_text(json.dumps({**read(path)[0], **values}), "utf-8")
         draft.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -9,7 +10,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from arena.backends.scripted import Script
+from arena.backends.scripted import Script, ScriptedBackend
 from arena.core.fit import Together, TogetherVerdict
 from arena.core.prompts import Prompt
 from arena.core.rounds import RoundState
@@ -57,3 +58,21 @@ def test_answers_are_void_only_when_others_can_be_had(tmp_path):
         fresh = arena.table.deal_again(view.id).result()
         states = {line.id: line.state for line in arena.history().result()}
         assert states == {view.id: RoundState.VOID, fresh.id: RoundState.PLANNED}
+
+
+class Slow(ScriptedBackend):
+    """Loads for as long as it is let."""
+
+    async def prepare(self, contestant):
+        await super().prepare(contestant)
+        await asyncio.Event().wait()
+        return 0.0
+
+
+def test_models_that_are_not_chosen_any_more_are_not_loaded_ahead(tmp_path):
+    with arena_on(tmp_path, others=[Slow({"one": Script(), "two": Script()}, "slow")]) as arena:
+        one, two = (arena.lineup.find(f"slow/{name}").result() for name in ("one", "two"))
+        before, now = arena.lineup.warm([one]), arena.lineup.warm([two])
+        assert (before.cancelled(), now.cancelled()) == (True, False)
+        arena.lineup.stop_warming()
+        assert now.cancelled()

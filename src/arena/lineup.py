@@ -142,7 +142,7 @@ class Lineup:
         return able if len(able) >= seats else infos
 
     def warm(self, infos: Sequence[ModelInfo]) -> Future[None]:
-        """Load models ahead of the first round, if they fit at once; a round that begins calls it off.
+        """Load models ahead of the first round, if they fit at once; a round that begins calls it off, or other models.
 
         Faults wait for the round to tell them.
         """
@@ -157,6 +157,7 @@ class Lineup:
                 except ArenaError:
                     return
 
+        self.stop_warming()
         self._warming = self._room.submit(load())
         return self._warming
 

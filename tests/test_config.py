@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -16,6 +18,14 @@ def test_defaults_lie_in_the_users_folders(own_home):
     settings = load(environ={})
     assert own_home in settings.db.parents
     assert own_home in settings.prompts_folder.parents
+
+
+def test_a_config_in_the_home_of_nobody_is_said():
+    nobodys = "~nobody-here/c.toml"
+    with pytest.raises(UsageError, match=f"--config: config can't be '{nobodys}'"):
+        load(Path(nobodys), environ={})
+    with pytest.raises(UsageError, match=f"ARENA_CONFIG: config can't be '{nobodys}'"):
+        load(environ={"ARENA_CONFIG": nobodys})
 
 
 def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path):

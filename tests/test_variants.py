@@ -97,6 +97,8 @@ def test_settings_stand_behind_the_name(text, name, variant):
         ("temperature=-1", "0 or more"),
         ("top_k=1.5", "whole number"),
         ("context=0", "16 or more"),
+        ("context=2147483648", "16 or more"),
+        ("context=" + "9" * 5000, "16 or more"),
         ("context=8k", "whole number"),
         ("kv=q9", "q8_0"),
         ("think=maybe", "low"),

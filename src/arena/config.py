@@ -16,11 +16,11 @@ from arena.core.errors import UsageError
 from arena.core.models import Sampling
 from arena.core.rounds import Pace, Schedule
 from arena.core.text import clean_line
+from arena.core.variants import MOST_WHOLE
 from arena.remembered import read
 
 _APP = "arena"
 _LEAST = {"max_tokens": 1, "context": 16}
-_MOST = 2**31 - 1
 _FROM_TO = {"controls": (0.0, 0.5), "reveal_after_s": (0.0, 60.0)}
 _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _SWITCHES = ("discover", "slow_link", "ascii")
@@ -101,7 +101,11 @@ def load(
 
     environ = os.environ if environ is None else environ
     folder = config_folder()
-    named = config or (Path(environ["ARENA_CONFIG"]) if environ.get("ARENA_CONFIG") else None)
+    named = None
+    if config is not None:
+        named = _path("config", str(config), "--config")
+    elif environ.get("ARENA_CONFIG"):
+        named = _path("config", environ["ARENA_CONFIG"], "ARENA_CONFIG")
     settings = Settings(
         db=user_data_path(_APP, appauthor=False) / "arena.db",
         prompts_folder=folder / "prompts",
@@ -143,7 +147,7 @@ def _from_file(settings: Settings, path: Path) -> Settings:
     import tomllib  # noqa: PLC0415 - most people have no config file
 
     try:
-        text = path.expanduser().read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig")
         table = tomllib.loads(text)
     except OSError as fault:
         raise UsageError(
@@ -270,7 +274,7 @@ def _sampling(sampling: Sampling, table: Any, where: Where) -> Sampling:  # noqa
             raise UsageError(f"{where(name)}: there is no sampling setting '{name}'.", hint)
         whole, least = isinstance(getattr(sampling, name), int), _LEAST.get(name, 0)
         right = not isinstance(value, bool) and isinstance(value, int if whole else int | float)
-        if not right or not least <= value <= _MOST:  # NaN is in no range
+        if not right or not least <= value <= MOST_WHOLE:  # NaN is in no range
             kind = "a whole number" if whole else "a number"
             raise UsageError(f"{where(name)}: {name} can't be {value!r}.", f"It is {kind}, {least} or more.")
         sampling = replace(sampling, **{name: value})

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from arena.core.errors import UsageError
 from arena.core.models import Sampling
-from arena.core.variants import Variant
+from arena.core.variants import Variant, whole
 
 _WHOLE = {"seed": 0, "max_tokens": 1}
 """The settings that no contestant can have for itself, and the least that each can be."""
-_MOST = 2**31 - 1
 
 
 def adjusted(sampling: Sampling, name: str, text: str) -> Sampling:
     """The same with one setting as it was typed. Raises UsageError."""
     text = text.strip()
     if name in _WHOLE:
-        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 12 else -1
-        if not _WHOLE[name] <= number <= _MOST:
-            raise UsageError(f"{name} can't be '{text}'.", f"It is a whole number, {_WHOLE[name]} or more.")
-        return replace(sampling, **{name: number})
+        return replace(sampling, **{name: whole(name, text, _WHOLE[name])})
     variant = Variant().having(name, text)
     if variant.context is not None:
         return replace(sampling, context=variant.context)

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from arena.core.errors import UsageError
+from arena.core.text import clean_line
 
 # What of the sampler decides which tokens come, and so belongs to the identity of a contestant.
 # The seed is the round's, and max_tokens only cuts: an answer cut short is flagged instead.
 SAMPLERS = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty")
 KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
 THINKING = ("default", "on", "off", "low", "medium", "high")
+MOST_WHOLE = 2**31 - 1
+"""The most that a whole number of a setting can be: engines hold them in 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,7 @@ class Variant:
                 raise UsageError(f"{key} can't be '{value}'.", f"It is one of: {', '.join(choices)}.")
             return replace(self, **{key: value})  # type: ignore[arg-type]
         if key == "context":
-            if not (value.isascii() and value.isdecimal() and int(value) >= _LEAST_CONTEXT):
-                raise UsageError(f"context can't be '{value}'.", f"It is a whole number, {_LEAST_CONTEXT} or more.")
-            return replace(self, context=int(value))
+            return replace(self, context=whole(key, value, _LEAST_CONTEXT))
         try:
             number = float(value)
         except ValueError:
@@ -81,6 +82,15 @@ class Variant:
             raise UsageError(f"{key} can't be '{value}'.", f"It is {kind}, {span}.")
         others = {**dict(self.samplers), key: number}
         return replace(self, samplers=tuple(sorted(others.items())))
+
+
+def whole(key: str, text: str, least: int) -> int:
+    """The whole number that a setting was given, from `least` to MOST_WHOLE. Raises UsageError."""
+    digits = len(str(MOST_WHOLE))
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else -1
+    if not least <= number <= MOST_WHOLE:
+        raise UsageError(f"{key} can't be '{clean_line(text, 40)}'.", f"It is a whole number, {least} or more.")
+    return number
 
 
 _KEYS = ("context", "kv_type", "thinking", "system", *SAMPLERS)

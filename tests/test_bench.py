@@ -22,7 +22,7 @@ import arena.engine.bench as engine_bench
 from arena.backends.scripted import Script, ScriptedBackend
 from arena.cli.bench import BenchOptions, as_json, as_markdown, as_text, run_bench
 from arena.config import load
-from arena.core.bench import BenchPlan, Spread, balanced, runs_in_order
+from arena.core.bench import BenchPlan, Spread, balanced, cpu_slowed, runs_in_order
 from arena.core.errors import ArenaError, SeatError, UsageError
 from arena.core.events import Chunk, Sent, Usage
 from arena.core.machine import Gpu, Machine
@@ -414,3 +414,8 @@ def test_ctrl_c_prints_what_there_is(tmp_path):
     told = json.loads(out)
     assert told["interrupted"]
     assert 2 <= len(told["runs"]) < 500
+
+
+def test_a_cpu_that_could_not_be_read_before_was_not_slowed():
+    assert cpu_slowed(Machine(cpu_throttles=3), Machine(cpu_throttles=4))
+    assert not cpu_slowed(Machine(), Machine(cpu_throttles=4))

@@ -372,5 +372,8 @@ def test_a_cpu_says_how_often_it_was_too_hot(tmp_path):
     assert MachineProbe(Nvidia([]), reader, others=()).read().cpu_throttles == 13
     (tmp_path / "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count").write_text("2\n")
     assert reader.read().cpu_throttles == 15
+    for count in (tmp_path / "sys/devices/system/cpu").glob("*/thermal_throttle/*"):
+        count.write_text("0\n")
+    assert reader.read().cpu_throttles == 0, "counted, and never too hot"
     (tmp_path / "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count").write_text("hot")
     assert reader.read().cpu_throttles is None

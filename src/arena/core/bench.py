@@ -235,9 +235,10 @@ class BenchReport:
 
 
 def cpu_slowed(before: Machine | None, after: Machine | None) -> bool:
-    """Whether the CPU held its clocks down for heat between two readings; False where nobody counts."""
-    counts = [machine.cpu_throttles or 0 for machine in (before, after) if machine is not None]
-    return len(counts) == 2 and counts[1] > counts[0]
+    """Whether the CPU held its clocks down for heat between two readings; False where one of them has no count."""
+    if before is None or after is None or before.cpu_throttles is None or after.cpu_throttles is None:
+        return False
+    return after.cpu_throttles > before.cpu_throttles
 
 
 def _heat_notes(index: int, all_heats: Sequence[GpuHeat]) -> list[str]:

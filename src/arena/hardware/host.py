@@ -93,9 +93,10 @@ class HostReader:
             folder = self._root / "sys/devices/system/cpu"
             self._throttle_counts = sorted(folder.glob("cpu[0-9]*/thermal_throttle/*_throttle_count"))
         try:
-            return sum(int(each.read_text(encoding="ascii")) for each in self._throttle_counts) or None
+            counts = [int(each.read_text(encoding="ascii")) for each in self._throttle_counts]
         except (OSError, ValueError):
             return None
+        return sum(counts) if counts else None
 
     def _cpu_name(self) -> str:
         """The processor's name as its maker writes it; the architecture where the system does not tell."""

@@ -9,9 +9,14 @@ from pathlib import Path
 import arena.demo
 from arena.backends.ollama import OllamaBackend
 from arena.core.endpoints import Endpoint, Wire
+from arena.core.gguf import read_header
 from arena.core.models import ModelInfo, ModelRef
 from arena.hardware.estimates import Estimator
+from arena.hardware.fit.dry_run import DryRun, DryRunEstimate
 from arena.hardware.fit.estimate import Setting
+from arena.hardware.fit.header import HeaderEstimate
+from arena.hardware.fit.split import pipeline_bytes
+from arena.hardware.fit.vision import WithVision
 from ollama_server import contract_server
 from test_ollama import put
 
@@ -26,6 +31,13 @@ def test_its_bytes_are_weights_and_its_scratch_memory_is_a_doubt():
     whole = estimator.of(replace(alone, projector_bytes=800 << 20)).on_gpu(DEMO_SETTING)
     assert whole.parts.weights - text.parts.weights == 800 << 20
     assert whole.sigma_bytes > text.sigma_bytes
+
+
+def test_what_batches_under_way_take_of_several_gpus_is_that_of_the_text_model():
+    formula = HeaderEstimate.of(read_header(LARGE))
+    exact = DryRunEstimate(LARGE, formula, DryRun())
+    told = {pipeline_bytes(WithVision(each, 800 << 20), DEMO_SETTING) for each in (formula, exact)}
+    assert told == {pipeline_bytes(formula, DEMO_SETTING)}
 
 
 async def test_ollamas_manifest_tells_how_large_it_is(tmp_path):

@@ -37,9 +37,9 @@ class WithVision:
         return self.text.layers
 
     @property
-    def formula(self) -> Estimate:
+    def formula(self) -> object:
         """The estimate that knows the shape of the model, for those who ask for more than bytes."""
-        return self.text
+        return getattr(self.text, "formula", self.text)
 
     def in_ram(self, setting: Setting, *, gpu_layers: int = 0) -> Need:
         """What it takes in RAM when a GPU has the last `gpu_layers` layers."""

@@ -11,8 +11,9 @@ import gguf_files as files
 from arena.core.fit import LeverKind
 from arena.core.gguf import GgufHeader, Tensor
 from arena.core.machine import GIB, MIB, Fits, Gpu, Machine
+from arena.core.variants import KV_TYPES
 from arena.hardware.fit.devices import gpus_of, ram
-from arena.hardware.fit.estimate import EMBEDDED, KV_TYPES, SERVER, Setting
+from arena.hardware.fit.estimate import EMBEDDED, SERVER, Setting
 from arena.hardware.fit.header import HeaderEstimate
 from arena.hardware.fit.levers import levers
 from arena.hardware.fit.verdict import judge

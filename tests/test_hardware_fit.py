@@ -11,8 +11,9 @@ from arena.core.errors import ArenaError, UsageError
 from arena.core.gguf import read_header
 from arena.core.machine import MIB, FitParts
 from arena.core.models import ModelInfo, ModelRef
+from arena.core.variants import KV_TYPES
 from arena.hardware.fit.catalogue import CatalogueEstimate
-from arena.hardware.fit.estimate import KV_TYPES, SERVER, Runtime, Setting
+from arena.hardware.fit.estimate import SERVER, Runtime, Setting
 from arena.hardware.fit.header import HeaderEstimate, compute_bytes
 from arena.hardware.fit.shape import shape_of
 

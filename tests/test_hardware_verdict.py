@@ -11,8 +11,9 @@ import gguf_files as files
 from arena.core.errors import ArenaError
 from arena.core.gguf import GgufHeader, Tensor, read_header
 from arena.core.machine import GIB, MIB, FitParts, Fits, Gpu, Machine
+from arena.core.variants import KV_TYPES
 from arena.hardware.fit.devices import gpus_of, longest, ram, usable
-from arena.hardware.fit.estimate import EMBEDDED, KV_TYPES, SERVER, Need, Setting
+from arena.hardware.fit.estimate import EMBEDDED, SERVER, Need, Setting
 from arena.hardware.fit.header import HeaderEstimate
 from arena.hardware.fit.split import split
 from arena.hardware.fit.verdict import judge

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from arena.backends import httpx
-from arena.core.endpoints import Endpoint, Wire
+from arena.core.endpoints import Endpoint, Wire, without_secrets
 from arena.core.errors import NotThereError, PassingFaultError, SeatError
 from arena.core.text import clean_line
 
@@ -64,7 +64,7 @@ async def knock(endpoint: Endpoint) -> None:
         async with asyncio.timeout(CONNECT_S):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     except (OSError, TimeoutError, ValueError):
-        raise NotThereError(f"Nothing listens at {_address(endpoint)}.", start_hint(endpoint)) from None
+        raise NotThereError(f"Nothing listens at {endpoint.shown_url}.", start_hint(endpoint)) from None
     writer.close()
 
 
@@ -103,7 +103,7 @@ def transport_fault(  # noqa: C901, PLR0911 - one a sentence
 
     `streaming`: a part of the answer has come already; `listing`: it was a question that is given LIST_S only.
     """
-    name, url = endpoint.name, _address(endpoint)
+    name, url = endpoint.name, endpoint.shown_url
     certificate = _in_chain(error, ssl.SSLCertVerificationError)
     if certificate is not None:
         why = clean_line(getattr(certificate, "verify_message", "") or str(certificate), 120).rstrip(".")
@@ -150,7 +150,7 @@ def status_fault(  # noqa: PLR0911 - one a sentence
     name, said = endpoint.name, message_of(body)
     reason = f": {said.rstrip('.')}" if said else ""
     if 300 <= status < 400:
-        to = clean_line(_without_secrets(headers.get("location", "")), 100)
+        to = clean_line(without_secrets(headers.get("location", "")), 100)
         return NotThereError(
             f"{name} sends elsewhere ({status}): {to or 'it does not say where'}.",
             "arena follows no redirects, as the key would go along. Set the url to that place if you trust it.",
@@ -186,7 +186,7 @@ def status_fault(  # noqa: PLR0911 - one a sentence
 def page_fault(endpoint: Endpoint) -> SeatError:
     """The sentence for a web page where an answer of the API was expected."""
     hint = "Correct the url: the API often ends in /v1, or has another port."
-    return NotThereError(f"{_address(endpoint)} answers with a web page, not as an API.", kind_hint(endpoint) or hint)
+    return NotThereError(f"{endpoint.shown_url} answers with a web page, not as an API.", kind_hint(endpoint) or hint)
 
 
 def garbage_fault(endpoint: Endpoint, what: str) -> SeatError:
@@ -239,23 +239,6 @@ def message_of(body: str, limit: int = 160) -> str:
 def is_page(response: httpx.Response) -> bool:
     """Whether the answer is a web page."""
     return "html" in str(response.headers.get("content-type", ""))
-
-
-def _address(endpoint: Endpoint) -> str:
-    """The address to show, whatever the config says there."""
-    try:
-        return endpoint.shown_url
-    except ValueError:
-        return f"The url of {endpoint.name}"
-
-
-def _without_secrets(address: str) -> str:
-    """An address that a server names, without what should not be shown."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return ""
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 from arena.backends import http, httpx, openai_flavours
 from arena.backends.bounds import UNPACKED, bounded
-from arena.backends.openai_faults import Secret, in_words
+from arena.backends.openai_faults import in_words
 from arena.backends.openai_flavours import GENERIC, LLAMA_SERVER, LM_STUDIO, TRANSFORMERS, Flavour
 from arena.backends.openai_frames import Reading
 from arena.backends.openai_stream import body_of, drain, frames_of, heard_within
+from arena.backends.secrets import Secret
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, MissingModelError, PassingFaultError, SeatError
 from arena.core.events import Chunk, Piece, Sent

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from arena.backends import http, httpx, httpx_sse
-from arena.backends.secrets import Secret as Secret  # noqa: PLC0414 - openai.py takes it from here
+from arena.backends.secrets import Secret
 from arena.core.endpoints import Endpoint
 from arena.core.errors import ArenaError, SeatError
 

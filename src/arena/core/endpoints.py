@@ -58,11 +58,16 @@ class Endpoint:
     @property
     def shown_url(self) -> str:
         """The address without a user or a password that it may hold."""
-        try:
-            parts = urlsplit(self.url)
-        except ValueError:
-            return "an address that can't be read"
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        return without_secrets(self.url) or "an address that can't be read"
+
+
+def without_secrets(url: str) -> str:
+    """The address without a user, a password or a query; '' for what is no address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # half an IPv6 address
+        return ""
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ say: when that changes again, a further step has to follow it.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from arena.core.models import Contestant, ModelRef
 from arena.store import rows
 
 _BESIDE = ("family", "parameters", "size_bytes")
@@ -56,16 +55,7 @@ def renew_fingerprints(conn: sqlite3.Connection) -> None:
 
 def _fingerprint(row: _Facts) -> str:
     """Today's fingerprint of a row. Sampler values are floats in it, however JSON wrote them."""
-    return Contestant(
-        ref=ModelRef(row["endpoint"], row["name"], row["digest"]),
-        quantization=row["quantization"],
-        context=row["context"],
-        kv_type=row["kv_type"],
-        template_hash=row["template_hash"],
-        sampler=tuple((name, float(value)) for name, value in json.loads(row["sampler"])),
-        system=row["system"],
-        thinking=row["thinking"],
-    ).fingerprint
+    return replace(rows.contestant_of(row), fingerprint="").fingerprint
 
 
 def _joined(members: Sequence[_Facts]) -> dict[str, Any]:

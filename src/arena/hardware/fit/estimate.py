@@ -8,8 +8,7 @@ from typing import Protocol
 from arena.core.errors import UsageError
 from arena.core.gguf import BLOCKS
 from arena.core.machine import MIB, FitParts
-
-KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+from arena.core.variants import KV_TYPES
 
 CELL_STEP = 256
 """llama.cpp rounds every cache up to a multiple of that many tokens."""

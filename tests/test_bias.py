@@ -16,7 +16,7 @@ from arena.core.timing import Metrics
 from arena.core.votes import Verdict
 from arena.ratings.bias import bias_report, rate, wilson
 from arena.store.ledger import SqliteLedger
-from test_store import ALPHA, BETA, GAMMA, a_round, ready, vote
+from test_store import ALPHA, BETA, GAMMA, a_round, decide, ready
 
 
 def sight(verdict: str, keys: str = "ab", chars=(), marks=(), ended=()) -> Sight:
@@ -144,7 +144,7 @@ def judged(ledger: SqliteLedger, verdict: str = "a", texts=("- short", "much lon
         metrics = Metrics(queue_ms=queue, load_ms=load, e2e_ms=e2e, out_chars=len(text))
         ledger.save_answer(round_.id, Answer(seat, text, metrics=metrics))
     ledger.close_round(round_.id, RoundState.READY)
-    vote(ledger, round_.id, verdict)
+    decide(ledger, round_.id, verdict)
 
 
 @pytest.mark.parametrize(
@@ -165,14 +165,14 @@ def test_what_ends_first_is_what_the_voter_sees_end_first(ledger, pace, schedule
 
 def test_where_a_time_is_missing_nobody_ended_first(ledger):
     key = ready(ledger, ALPHA, BETA, pace=Pace.LIVE)
-    vote(ledger, key, "a")
+    decide(ledger, key, "a")
     assert ledger.sights()[0][0].ended == ()
 
 
 def test_the_rounds_seen_are_the_rated_ones_and_the_controls_apart(ledger):
-    vote(ledger, ready(ledger, ALPHA, BETA, GAMMA, text="1"), "c>a>b")
-    vote(ledger, ready(ledger, ALPHA, ALPHA, text="2"), "b")
-    vote(ledger, ready(ledger, BETA, ALPHA, text="3"), "skip")
+    decide(ledger, ready(ledger, ALPHA, BETA, GAMMA, text="1"), "c>a>b")
+    decide(ledger, ready(ledger, ALPHA, ALPHA, text="2"), "b")
+    decide(ledger, ready(ledger, BETA, ALPHA, text="3"), "skip")
     ready(ledger, BETA, ALPHA, text="4")
     rated, controls = ledger.sights()
     assert [str(found.verdict) for found in rated] == ["c>a>b"]

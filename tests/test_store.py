@@ -49,6 +49,12 @@ def vote(ledger: SqliteLedger, round_id: str, text: str, **facts: object) -> Non
     ledger.cast(Vote(round_id, Verdict.parse(text, seats), **facts))  # type: ignore[arg-type]
 
 
+def decide(ledger: SqliteLedger, round_id: str, text: str, **facts: object) -> None:
+    """Vote, and open the names: from then on the vote counts."""
+    vote(ledger, round_id, text, **facts)
+    ledger.mark_revealed(round_id)
+
+
 @pytest.fixture
 def ledger(tmp_path: Path):
     with SqliteLedger(tmp_path / "arena.db") as opened:
@@ -176,12 +182,13 @@ def test_voters_are_kept_apart(ledger: SqliteLedger):
     key = ready(ledger)
     vote(ledger, key, "a")
     vote(ledger, key, "b", voter="judge")
+    ledger.retract(key)
+    assert state(ledger, key) is RoundState.VOTED
+    vote(ledger, key, "b", voter="judge")
+    ledger.mark_revealed(key)
     assert [str(judged.verdict) for judged in ledger.verdicts()] == ["a"]
     assert [str(judged.verdict) for judged in ledger.verdicts(voter="judge")] == ["b"]
     assert len(ledger.verdicts(voter="")) == 2
-    ledger.retract(key)
-    assert state(ledger, key) is RoundState.VOTED
-    assert ledger.verdicts(voter="judge") == []
 
 
 def test_peeking_unblinds_for_good(ledger: SqliteLedger):

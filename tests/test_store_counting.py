@@ -15,7 +15,7 @@ from arena.core.rounds import Answer, Outcome, RoundState
 from arena.core.timing import Metrics
 from arena.core.votes import Stage, Verdict, Vote
 from arena.store.ledger import SqliteLedger
-from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, ready, vote
+from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, decide, ready, vote
 
 A, B, C = (player.fingerprint for player in (ALPHA, BETA, GAMMA))
 
@@ -30,9 +30,9 @@ def test_stages_are_those_of_the_verdicts(ledger: SqliteLedger):
     one = ready(ledger, BETA, ALPHA, text="1")
     two = ready(ledger, ALPHA, BETA, GAMMA, text="2")
     three = ready(ledger, GAMMA, ALPHA, text="3")
-    vote(ledger, two, "c>a>b")
-    vote(ledger, three, "bad")
-    vote(ledger, one, "a")
+    decide(ledger, two, "c>a>b")
+    decide(ledger, three, "bad")
+    decide(ledger, one, "a")
     long = len("Rayleigh scattering.")
     assert ledger.stages() == [
         Stage((A, B, C), (C,), two, chars=(long,) * 3),
@@ -46,13 +46,13 @@ def test_stages_are_those_of_the_verdicts(ledger: SqliteLedger):
 
 
 def test_a_skip_says_nothing(ledger: SqliteLedger):
-    vote(ledger, ready(ledger), "skip")
+    decide(ledger, ready(ledger), "skip")
     assert (ledger.verdicts(), ledger.stages()) == ([], [])
     assert ledger.waiting() == []
 
 
 def test_a_vote_that_says_it_saw_is_not_rated(ledger: SqliteLedger):
-    vote(ledger, ready(ledger), "a", blind=False)
+    decide(ledger, ready(ledger), "a", blind=False)
     assert ledger.verdicts() == []
 
 
@@ -60,12 +60,16 @@ def test_a_repeated_prompt_with_the_same_models_counts_once(ledger: SqliteLedger
     first, again = ready(ledger, ALPHA, BETA), ready(ledger, BETA, ALPHA)
     other_models, other_prompt = ready(ledger, ALPHA, GAMMA), ready(ledger, ALPHA, BETA, text="Another one?")
     for key in (first, again, other_models, other_prompt):
-        vote(ledger, key, "a")
+        decide(ledger, key, "a")
     assert [judged.round_id for judged in ledger.verdicts()] == [again, other_models, other_prompt]
-    vote(ledger, first, "b", cast_at="2999-01-01T00:00:00+00:00")  # decided anew: the newest vote, not the newest round
-    assert [judged.round_id for judged in ledger.verdicts()] == [other_models, other_prompt, first]
-    vote(ledger, first, "skip")  # and no opinion does not push an opinion out
-    assert again in [judged.round_id for judged in ledger.verdicts()]
+    late = ready(ledger, ALPHA, BETA)
+    vote(ledger, late, "a")
+    vote(ledger, late, "b", cast_at="2999-01-01T00:00:00+00:00")  # decided anew: the newest vote, not the newest round
+    ledger.mark_revealed(late)
+    decide(ledger, ready(ledger, BETA, ALPHA), "a")
+    assert [judged.round_id for judged in ledger.verdicts()] == [other_models, other_prompt, late]
+    decide(ledger, ready(ledger, BETA, ALPHA), "skip", cast_at="2999-01-02T00:00:00+00:00")
+    assert late in [judged.round_id for judged in ledger.verdicts()], "no opinion pushes no opinion out"
     assert len(ledger.stages()) == 3
 
 
@@ -76,7 +80,7 @@ def test_flags_keep_a_round_out(ledger: SqliteLedger):
         for seat in (0, 1):
             ledger.save_answer(round_.id, an_answer(seat))
         ledger.close_round(round_.id, RoundState.READY, (flag,))
-        vote(ledger, round_.id, "a")
+        decide(ledger, round_.id, "a")
     assert len(ledger.verdicts()) == 3
     assert len(ledger.verdicts(without=())) == 4
 
@@ -91,14 +95,14 @@ def test_a_seat_that_did_not_answer_is_left_out_of_the_vote_of_the_others(ledger
     ledger.close_round(round_.id, RoundState.READY)
     with pytest.raises(ArenaError, match="no verdict"):
         ledger.cast(Vote(round_.id, Verdict.parse("b", 3)))
-    ledger.cast(Vote(round_.id, Verdict.parse("c>a", [0, 2])))
+    ledger.cast(Vote(round_.id, Verdict.parse("c>a", [0, 2])), reveal=True)
     (judged,) = ledger.verdicts()
     assert (judged.keys, str(judged.verdict)) == ((A, C), "b>a")
     assert [(stage.shown, stage.chosen) for stage in ledger.stages()] == [((A, C), (C,))]
 
 
 def test_a_contestant_against_itself_is_a_control(ledger: SqliteLedger):
-    vote(ledger, ready(ledger, ALPHA, ALPHA), "a")
+    decide(ledger, ready(ledger, ALPHA, ALPHA), "a")
     assert ledger.verdicts() == []
     assert ledger.stages() == []
     assert [judged.keys for judged in ledger.controls()] == [(A, A)]
@@ -107,8 +111,8 @@ def test_a_contestant_against_itself_is_a_control(ledger: SqliteLedger):
 
 
 def test_tags_narrow(ledger: SqliteLedger):
-    vote(ledger, ready(ledger, prompt=Prompt("한국의 수도는?", tags=("korean", "general"))), "a")
-    vote(ledger, ready(ledger), "b")
+    decide(ledger, ready(ledger, prompt=Prompt("한국의 수도는?", tags=("korean", "general"))), "a")
+    decide(ledger, ready(ledger), "b")
     assert [len(ledger.verdicts(tag=tag)) for tag in ("", "general", "korean", "kor")] == [2, 2, 1, 0]
     assert len(ledger.stages(tag="korean")) == 1
 
@@ -129,7 +133,7 @@ def test_tags_narrow(ledger: SqliteLedger):
     ids=lambda prompt: prompt.text,
 )
 def test_the_language_of_a_prompt_is_what_the_prompt_says_it_is(ledger: SqliteLedger, prompt: Prompt):
-    vote(ledger, ready(ledger, prompt=prompt), "a")
+    decide(ledger, ready(ledger, prompt=prompt), "a")
     found = [language for language in ("en", "ko", "de", "fr", "") if ledger.verdicts(language=language)]
     assert found == [prompt.guessed_language, ""]
     assert ledger.facets() == ([], [prompt.guessed_language])
@@ -137,7 +141,7 @@ def test_the_language_of_a_prompt_is_what_the_prompt_says_it_is(ledger: SqliteLe
 
 def test_a_period_begins_with_its_first_moment(ledger: SqliteLedger):
     for day in (1, 2, 3):
-        vote(ledger, ready(ledger, text=str(day)), "a", cast_at=f"2026-01-0{day}T00:00:00.000+00:00")
+        decide(ledger, ready(ledger, text=str(day)), "a", cast_at=f"2026-01-0{day}T00:00:00.000+00:00")
     moments = ("", "2026-01-02T00:00:00.000+00:00", "2026-01-02T00:00:00.001+00:00", "2027")
     assert [len(ledger.verdicts(since=since)) for since in moments] == [3, 2, 1, 0]
     assert len(ledger.stages(since="2026-01-03")) == 1
@@ -179,7 +183,7 @@ def test_tallies_are_medians_of_clean_runs(ledger: SqliteLedger):
     keys.append(run(ledger, ALPHA, decode_tps=998.0))  # an estimate, while counted runs are there
     keys.append(run(ledger, BETA, decode_tps=7.0))
     for key in keys:
-        vote(ledger, key, "skip")
+        decide(ledger, key, "skip")
     assert ledger.tallies() == {A: Tally(tok_s=30.0, chars_s=80.0, ttft_ms=20.0), B: Tally(tok_s=7.0)}
 
 

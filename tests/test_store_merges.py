@@ -19,7 +19,7 @@ from arena.core.ratings import Tally
 from arena.core.rounds import RoundState
 from arena.core.votes import Stage
 from arena.store.ledger import SqliteLedger
-from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, ready, vote
+from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, decide, ready, vote
 
 DELTA = Contestant(ModelRef("desk", "delta"), context=8192)
 PLAYERS = (ALPHA, BETA, GAMMA, DELTA)
@@ -124,7 +124,7 @@ def test_merged_runs_are_one_set(ledger: SqliteLedger):
             ledger.save_answer(round_.id, an_answer(0, decode_tps=speed))
             ledger.save_answer(round_.id, an_answer(1))
             ledger.close_round(round_.id, RoundState.READY)
-            vote(ledger, round_.id, "a")
+            decide(ledger, round_.id, "a")
     ledger.merge(A, B)
     assert ledger.tallies() == {B: Tally(tok_s=20.0), C: Tally()}
 
@@ -135,7 +135,7 @@ def test_merged_contestants_that_met_are_no_comparison_and_no_control(ledger: Sq
     control = ready(ledger, ALPHA, ALPHA, text="same")
     other_control = ready(ledger, BETA, BETA, text="same")
     for key in (control, other_control, met, all_three):
-        vote(ledger, key, "a")
+        decide(ledger, key, "a")
     before = everything(ledger)
     ledger.merge(B, A)
     assert (ledger.verdicts(), ledger.stages()) == ([], [])
@@ -151,7 +151,7 @@ def test_merged_contestants_that_met_are_no_comparison_and_no_control(ledger: Sq
 def test_a_prompt_put_to_members_of_one_leader_counts_once(ledger: SqliteLedger):
     first, again = ready(ledger, ALPHA, GAMMA), ready(ledger, GAMMA, BETA)
     for key in (first, again):
-        vote(ledger, key, "a")
+        decide(ledger, key, "a")
     ledger.merge(B, A)
     assert [judged.round_id for judged in ledger.verdicts()] == [again]
     ready_later = ready(ledger, BETA, GAMMA)

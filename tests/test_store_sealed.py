@@ -12,7 +12,7 @@ from arena.core.models import ModelInfo
 from arena.core.ports import RoundRecord
 from arena.core.rounds import Answer, Outcome, Pace, RoundState
 from arena.store.ledger import SqliteLedger
-from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, ready, vote
+from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, decide, ready, vote
 
 VIEWS = {"open_rounds", "seats_revealed", "leaderboard_votes", "waiting_rounds", "answers_revealed", "speed"}
 SPEED = "1234.5"
@@ -147,7 +147,7 @@ def test_search_finds_beginnings_of_words_in_both_languages(ledger: SqliteLedger
         for seat in (0, 1):
             ledger.save_answer(round_.id, an_answer(seat, text))
         ledger.close_round(round_.id, RoundState.READY)
-        vote(ledger, round_.id, "tie")
+        decide(ledger, round_.id, "tie")
         return round_.id
 
     korean = said("대한민국의 수도는 서울입니다.", "수도가 어디야?")
@@ -166,7 +166,17 @@ def test_search_finds_beginnings_of_words_in_both_languages(ledger: SqliteLedger
     assert ledger.history(limit=1, offset=1)[0].id == korean
 
 
-@pytest.mark.parametrize("upto", [RoundState.GENERATING, RoundState.READY])
+@pytest.mark.parametrize("upto", [RoundState.GENERATING, RoundState.READY, RoundState.VOTED])
+def test_no_figure_moves_before_the_reveal(ledger: SqliteLedger, upto: RoundState):
+    key = a_telling_round(ledger, upto)
+    assert (ledger.stages(voter=""), ledger.tallies(), ledger.sights(voter="")) == ([], {}, ([], []))
+    if upto is RoundState.VOTED:
+        ledger.mark_revealed(key)
+        assert ledger.stages()
+        assert ledger.sights()[0]
+
+
+@pytest.mark.parametrize("upto", [RoundState.GENERATING, RoundState.READY, RoundState.VOTED])
 def test_search_does_not_look_into_sealed_answers(ledger: SqliteLedger, upto: RoundState):
     key = a_telling_round(ledger, upto)
     assert ledger.history(search="handshake") == []

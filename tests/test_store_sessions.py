@@ -15,7 +15,7 @@ from arena.core.rounds import RoundState
 from arena.core.votes import Strength, Verdict, Vote
 from arena.engine.deal import deal_further
 from arena.store.ledger import SqliteLedger
-from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, ready, state, vote
+from test_store import ALPHA, BETA, GAMMA, a_round, an_answer, decide, ready, state, vote
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_the_vote_on_the_last_turn_stands_for_the_conversation(ledger: SqliteLed
     assert [answer.text for answer in sealed.earlier[0].answers] == ["Rayleigh scattering."] * 2
     assert not any(answer.metrics.out_chars for answer in sealed.earlier[0].answers)
     vote(ledger, second.id, "b")
-    assert [judged.round_id for judged in ledger.verdicts()] == [second.id]
     with pytest.raises(SealedError):
         ledger.revealed(first)
     ledger.mark_revealed(second.id)
+    assert [judged.round_id for judged in ledger.verdicts()] == [second.id]
     assert ledger.revealed(first).state is RoundState.CONTINUED
     assert ledger.revealed(second.id).earlier[0].answers[0].metrics.out_chars
     (line,) = ledger.history()
@@ -123,7 +123,7 @@ def test_two_conversations_that_end_in_the_same_words_both_count(ledger: SqliteL
     for text in ("one?", "two?"):
         second = further(ledger, ready(ledger, text=text))
         answered(ledger, second)
-        vote(ledger, second.id, "a")
+        decide(ledger, second.id, "a")
         assert "repeated" not in ledger.round(second.id).flags
     assert len(ledger.verdicts()) == 2
 
@@ -135,7 +135,7 @@ def test_a_further_turn_that_failed_opens_nothing_of_the_turns_before(ledger: Sq
     ledger.mark_revealed(second.id)
     with pytest.raises(SealedError):
         ledger.revealed(first)
-    vote(ledger, first, "a")
+    decide(ledger, first, "a")
     assert [judged.round_id for judged in ledger.verdicts()] == [first]
 
 
@@ -282,8 +282,8 @@ def test_a_queue_that_another_program_plays_is_left_to_it(ledger: SqliteLedger):
 
 def test_strength_and_note_are_kept_and_change_no_rating(ledger: SqliteLedger):
     one, two = ready(ledger, text="1"), ready(ledger, text="2")
-    ledger.cast(Vote(one, Verdict.parse("a", 2), strength=Strength.CLEARLY))
-    ledger.cast(Vote(two, Verdict.parse("a", 2)))
+    ledger.cast(Vote(one, Verdict.parse("a", 2), strength=Strength.CLEARLY), reveal=True)
+    ledger.cast(Vote(two, Verdict.parse("a", 2)), reveal=True)
     ledger.annotate(one, "잘했다")
     assert (ledger.round(one).vote.strength, ledger.round(one).vote.note) == (Strength.CLEARLY, "잘했다")
     assert ledger.round(two).vote.strength is None

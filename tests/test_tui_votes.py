@@ -53,10 +53,11 @@ async def test_a_vote_can_be_taken_back_until_the_names_come_out(tmp_path):
             await pilot.press("a")
             await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTED)
             await until(pilot, lambda: "You said: a." in screen_text(pilot) and "take it back" in screen_text(pilot))
-            assert arena.board().result().votes == 1, "it is on the disk"
+            assert str(arena.history().result()[0].verdict) == "a", "it is on the disk"
+            assert arena.board().result().votes == 0, "and the board tells nobody whom it was for"
             await pilot.press("u")
             await voting(pilot)
-            assert arena.board().result().votes == 0
+            assert arena.history().result()[0].verdict is None
             await pilot.press("b")
             await until(pilot, lambda: pilot.app.screen.phase is Phase.VOTED)
             await pilot.press("enter")

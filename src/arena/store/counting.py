@@ -1,6 +1,7 @@
 """The raw material of the leaderboard: judged rounds, stages, speeds, and who was shown with whom.
 
-Counted are votes that were cast blind and stand, in rounds that were not voided. The same prompt put to the same set of
+Counted are votes that were cast blind and stand, in rounds that were not voided and whose names are out: until then a
+vote can be taken back, and a leaderboard that moved would tell whom it was for. The same prompt put to the same set of
 contestants again is counted once (for each voter), with the newest vote: answers to it are not independent, and a voter
 remembers them.
 
@@ -50,7 +51,7 @@ JOIN seats ON seats.round = rounds.id
 LEFT JOIN answers ON answers.round = seats.round AND answers.seat = seats.seat
 WHERE votes.retracted_at IS NULL AND votes.blind = 1 AND votes.kind <> 'skip'
     AND coalesce(answers.outcome, '') NOT IN ('failed', 'cancelled')
-    AND rounds.state = 'voted' AND rounds.blind = 1
+    AND rounds.state = 'voted' AND rounds.blind = 1 AND rounds.revealed_at IS NOT NULL
     AND (:voter = '' OR votes.voter = :voter)
     AND votes.cast_at >= :since AND (:language = '' OR {_LANGUAGE} = :language)
     AND (:tag = '' OR EXISTS (SELECT 1 FROM json_each(prompts.tags) WHERE value = :tag))
@@ -61,14 +62,14 @@ _TAGS = f"""
 SELECT DISTINCT tag.value AS tag {_VOTED} JOIN json_each(prompts.tags) AS tag WHERE rounds.state = 'voted' ORDER BY tag
 """
 _LANGUAGES = f"SELECT DISTINCT {_LANGUAGE} AS language {_VOTED} WHERE rounds.state = 'voted' ORDER BY language"
-# Speeds of rounds that still wait for a vote stay out: a figure that moves with a sealed answer would tell on it.
+# Speeds of rounds whose names are not out stay out: a figure that moves with a sealed answer would tell on it.
 _CLEAN = """
 SELECT seats.contestant, answers.decode_tps, answers.chars_per_s, answers.ttft_ms,
     answers.token_source <> 'estimate' AS counted
 FROM answers
 JOIN seats ON seats.round = answers.round AND seats.seat = answers.seat
 JOIN rounds ON rounds.id = answers.round
-WHERE (rounds.state IN ('voted', 'unblinded') OR rounds.revealed_at IS NOT NULL)
+WHERE (rounds.state = 'unblinded' OR rounds.revealed_at IS NOT NULL)
     AND answers.outcome IN ('answered', 'truncated')
     AND answers.cold = 0 AND answers.contended = 0 AND answers.cached = 0
 """

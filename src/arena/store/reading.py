@@ -51,7 +51,7 @@ _ENDED = {
     Ending.VOID: "rounds.state = 'void'",
     Ending.NOTED: "votes.note <> ''",
 }
-# An answer that names its model must not be found by it before the vote: sealed rounds are found by their prompt alone.
+# An answer that names its model must not be found by it while that is hidden: sealed rounds are found by their prompt.
 # What was said in an earlier turn finds the last one, which stands for the conversation.
 _SEARCH = """
     AND rounds.id IN (
@@ -60,7 +60,7 @@ _SEARCH = """
             WHERE prompts.id IN (SELECT rowid FROM prompts_fts WHERE prompts_fts MATCH :words)
             UNION
             SELECT answers.round FROM answers JOIN rounds ON rounds.id = answers.round
-            WHERE (rounds.state IN ('voted', 'unblinded') OR rounds.revealed_at IS NOT NULL)
+            WHERE (rounds.state = 'unblinded' OR rounds.revealed_at IS NOT NULL)
                 AND answers.id IN (SELECT rowid FROM answers_fts WHERE answers_fts MATCH :words)
             UNION
             SELECT votes.round FROM votes

@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent
 SHORT = (
     "store.py --rounds 100 --full 1000",
     "board.py --models 10 --votes 1000 100000",
+    "fit.py --runs 3 --models 20 --tokens 4000",
     "exchange.py --battles 20000 --models 50",
     "endurance.py --rounds 100 --readings 2000",
     "screen.py --rounds 40",

@@ -95,7 +95,6 @@ def test_metrics_are_what_they_are_defined_to_be():
     assert got.max_gap_ms == 50.0
     assert got.out_chars == 10
     assert got.cached
-    assert not got.clean
 
 
 def test_without_usage_tokens_are_estimated_and_marked():

@@ -146,7 +146,7 @@ def test_times_are_those_of_a_backend_that_knows_them():
     assert (two.ttft_ms, two.ttfa_ms, two.e2e_ms, two.load_ms) == (50.0, 250.0, 250.0, 0.0)
     assert one.decode_tps == pytest.approx(1 / 0.1)
     assert one.chars_per_s == pytest.approx(6 / 0.1)
-    assert one.clean, "it was loaded before the clock began"
+    assert (one.cold, one.contended, one.cached) == (False, False, False), "it was loaded before the clock began"
 
 
 def test_of_three_seats_one_may_break_off_and_the_others_are_judged():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,12 @@ def decide(ledger: SqliteLedger, round_id: str, text: str, **facts: object) -> N
     ledger.mark_revealed(round_id)
 
 
+def ran_alongside(ledger: SqliteLedger, round_id: str) -> dict[int, list[str]]:
+    """By seat, the fingerprints of those that answered on the same machine meanwhile."""
+    found = ledger._connection.rows("SELECT seat, ran_alongside FROM answers WHERE round = :id", id=round_id)
+    return {row["seat"]: json.loads(row["ran_alongside"]) for row in found}
+
+
 @pytest.fixture
 def ledger(tmp_path: Path):
     with SqliteLedger(tmp_path / "arena.db") as opened:
@@ -96,7 +103,7 @@ def test_the_first_answer_starts_a_planned_round(ledger: SqliteLedger):
     ledger.open_round(round_)
     ledger.save_answer(round_.id, an_answer(1), ran_alongside=[ALPHA.fingerprint])
     assert state(ledger, round_.id) is RoundState.GENERATING
-    assert ledger.ran_alongside(round_.id) == {1: (ALPHA.fingerprint,)}
+    assert ran_alongside(ledger, round_.id) == {1: [ALPHA.fingerprint]}
     ledger.save_answer(round_.id, an_answer(1, "again"))
     assert [answer.text for answer in ledger.round(round_.id).answers] == ["again"]
 

@@ -24,6 +24,7 @@ from arena.core.rounds import RoundState
 from arena.core.votes import Verdict, Vote
 from arena.store import migrations, schema
 from arena.store.ledger import SqliteLedger
+from test_store import ran_alongside
 
 SAMPLER = tuple((name, getattr(Sampling(), name)) for name in sorted(("temperature", "top_p", "top_k", "min_p")))
 """top_k is an integer here, as somebody may have written it."""
@@ -137,10 +138,12 @@ def test_an_old_file_goes_on(tmp_path: Path, steps: int):
             assert [answer.text for answer in record.answers] == [f"answer{seat}" for seat in range(len(players))]
             line = next(line for line in ledger.history() if line.id == key)
             assert line.models == tuple(str(player.ref) for player in players)
-            assert line.fingerprints == tuple(today(player).fingerprint for player in players)
-        assert ledger.addresses()[model] == [str(COPY.ref), str(HERE.ref)]
-        assert ledger.ran_alongside("r02") == dict.fromkeys((0, 1), (model, "unknown"))
-        assert ledger.ran_alongside("r01")[0] == (nameless,)
+            assert [seat.contestant.fingerprint for seat in record.round.seats] == [
+                today(player).fingerprint for player in players
+            ]
+        assert list(ledger._addresses()[model]) == [str(COPY.ref), str(HERE.ref)]
+        assert ran_alongside(ledger, "r02") == {0: [model, "unknown"], 1: [model, "unknown"]}
+        assert ran_alongside(ledger, "r01")[0] == [nameless]
         # The votes count on. Whoever met a copy of itself met itself.
         assert [judged.keys for judged in ledger.verdicts()] == [
             (model, nameless),

@@ -133,8 +133,7 @@ def test_history_names_everybody_after_the_reveal(ledger: SqliteLedger):
     (line,) = ledger.history()
     assert not line.sealed
     assert line.models == ("ollama/alpha:7b", "ollama/beta:8b")
-    assert line.fingerprints == (ALPHA.fingerprint, BETA.fingerprint)
-    assert (str(line.verdict), line.vote_blind, line.flags) == ("a", True, ("truncated",))
+    assert (str(line.verdict), line.flags) == ("a", ("truncated",))
     peeked = a_telling_round(ledger, RoundState.READY)
     ledger.reveal_unvoted(peeked)
     assert ledger.history(state=RoundState.UNBLINDED)[0].models == line.models

@@ -41,11 +41,6 @@ class Metrics:
     cached: bool = False
     speed_visible: bool = False
 
-    @property
-    def clean(self) -> bool:
-        """Whether the run counts in the speed columns."""
-        return not (self.cold or self.contended or self.cached)
-
 
 DEFINITIONS: dict[str, str] = {
     "queue_ms": "From the start of the round until it was this seat's turn; apart from everything else.",

@@ -47,20 +47,6 @@ class LedgerContestants(LedgerReader):
         """
         return {row["fingerprint"]: rows.info_of(row) for row in self._connection.rows(_KNOWN)}
 
-    def addresses(self) -> dict[str, list[str]]:
-        """Every `ENDPOINT/NAME` of every contestant, by the fingerprint of its leader, the first one first.
-
-        That is where it was seen first and where it was played, as far as the names of those rounds are out.
-        """
-        with self._connection.reading():
-            known, led, by_key = self._known(), self.merges(), self._addresses()
-        # A leader's own addresses come before those of its members.
-        ordered = sorted(known, key=lambda key: key in led)
-        found: dict[str, dict[str, None]] = {}
-        for key in ordered:
-            found.setdefault(led.get(key, key), {}).update(by_key[key])
-        return {key: list(addresses) for key, addresses in found.items()}
-
     def contestant_keys(self, text: str) -> list[tuple[str, Contestant]]:
         """The contestants that `text` may mean, with their fingerprints; merged ones are each found by themselves.
 

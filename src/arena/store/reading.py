@@ -30,7 +30,7 @@ IN_WORK = (RoundState.PLANNED, RoundState.GENERATING)
 _HISTORY = """
 SELECT rounds.*, prompts.slug, prompts.title, prompts.text, prompts.system, prompts.tags, prompts.language,
     (SELECT count(*) FROM seats WHERE seats.round = rounds.id) AS seats,
-    votes.kind, votes.ranking, votes.blind AS vote_blind, votes.cast_at, votes.note
+    votes.kind, votes.ranking, votes.cast_at, votes.note
 FROM rounds
 JOIN prompts ON prompts.sha256 = rounds.prompt
 LEFT JOIN votes ON votes.id = (
@@ -87,11 +87,7 @@ class HistoryLine:
     """A, B and perhaps C: the seats from left to right."""
     models: tuple[str, ...] = ()
     """`ENDPOINT/NAME` in the order of the seats; empty while sealed."""
-    fingerprints: tuple[str, ...] = ()
-    """The contestants in the order of the seats; empty while sealed."""
     verdict: Verdict | None = None
-    vote_blind: bool | None = None
-    """Whether the vote was cast before the names were out; None: no vote."""
     cast_at: str = ""
     note: str = ""
     flags: tuple[str, ...] = ()
@@ -182,11 +178,6 @@ class LedgerReader:
             turns.append(Exchange(turn.question, _masked(turn.answers, NamingWords.of(seated, families, asked))))
         words = NamingWords.of(seated, families, asked + view.prompt.text)
         return SealedRound(view, state, _masked(found, words), tuple(turns))
-
-    def ran_alongside(self, round_id: str) -> dict[int, tuple[str, ...]]:
-        """For each seat with an answer: who answered on the same machine meanwhile, as `save_answer` was told."""
-        found = self._connection.rows("SELECT seat, ran_alongside FROM answers WHERE round = :round", round=round_id)
-        return {row["seat"]: rows.names(row["ran_alongside"]) for row in found}
 
     def waiting(self, limit: int = 50) -> list[RoundView]:
         """The rounds that wait for a vote, oldest first, sealed. A private one is judged where it was asked."""
@@ -286,7 +277,7 @@ class LedgerReader:
         state = RoundState(row["state"])
         # The view, not a condition of its own: the rule of what is out stands in one place.
         open_seats: Sequence[sqlite3.Row] = self._connection.rows(
-            "SELECT model, fingerprint FROM seats_revealed WHERE round = :round ORDER BY seat", round=row["id"]
+            "SELECT model FROM seats_revealed WHERE round = :round ORDER BY seat", round=row["id"]
         )
         names = tuple(seat["model"] for seat in open_seats)
         if len(set(names)) < len(names):  # one model at two settings
@@ -298,9 +289,7 @@ class LedgerReader:
             created_at=row["created_at"],
             labels=tuple(LABELS[: row["seats"]]),
             models=names,
-            fingerprints=tuple(seat["fingerprint"] for seat in open_seats),
             verdict=rows.verdict_of(row) if row["kind"] is not None else None,
-            vote_blind=None if row["vote_blind"] is None else bool(row["vote_blind"]),
             cast_at=row["cast_at"] or "",
             note=row["note"] or "",
             flags=() if state in SEALED else rows.names(row["flags"]),

@@ -31,7 +31,7 @@ LOCALE = ROOT / "src/arena/tui/locale"
 DOMAIN = "arena"
 NOUNS: tuple[type[StrEnum], ...] = (Status, Lead, Fits, RoundState, Outcome, View)
 """Whose values are shown as words."""
-FLAGS = ("named", "interrupted", "missing", "rerolled", "repeated", "damaged")
+FLAGS = ("named", "interrupted", "missing", "rerolled", "repeated", "damaged", "private")
 """What a round may be marked with, beside the outcomes of its answers."""
 VERDICTS = (Kind.ALL_BAD.value, Kind.SKIP.value)
 FILTERS = ("tag", "period", "language")

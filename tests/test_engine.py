@@ -97,6 +97,13 @@ def test_metrics_are_what_they_are_defined_to_be():
     assert got.cached
 
 
+def test_of_a_prompt_that_was_cached_nobody_knows_how_much_no_rate_is_told():
+    counted = {"prompt_tokens": 900, "out_tokens": 2, "prompt_ms": 2.0}
+    fresh, again = (record([(5, "x", "answer")], usage=Usage(**counted, reused=each)).metrics for each in (False, True))
+    assert (fresh.cached, fresh.prefill_tps) == (False, pytest.approx(450_000))
+    assert (again.cached, again.prefill_tps, again.prompt_tokens) == (True, None, 900)
+
+
 def test_without_usage_tokens_are_estimated_and_marked():
     got = record([(1, "x" * 35, "answer"), (2, "y" * 35, "answer")]).metrics
     assert got.out_tokens == 20

@@ -20,7 +20,7 @@ from arena.core.errors import ArenaError, MissingModelError
 from arena.core.events import Chunk, Sent, Usage
 from arena.core.models import ADJUSTABLE, Contestant, ModelRef, Sampling
 from arena.core.ports import Puller, Request
-from arena.core.prompts import Prompt
+from arena.core.prompts import Prompt, Turn
 from arena.core.variants import Variant
 from ollama_answers import LOAD_NS, READY_NS
 from ollama_server import OllamaServer, ServedModel
@@ -250,6 +250,21 @@ async def test_tells_what_the_server_counted_in_its_units(backend):
     assert (usage.prompt_ms, usage.decode_ms, usage.decode_tps) == (13.0, 640.0, 50.0)
     assert (usage.load_ms, usage.total_ms) == (READY_NS / 1e6, READY_NS / 1e6 + 13 + 640)
     assert (usage.finish, usage.source) == ("stop", "server")
+
+
+async def test_a_question_that_is_put_again_is_told_as_cached(backend):
+    who = await contestant(backend)
+    await backend.prepare(who)
+
+    async def reused(prompt):
+        return (await ask(backend, who, prompt))[-1].reused
+
+    assert [await reused(prompt) for prompt in ("One?", "One?", "Two?", "One?")] == [False, True, False, False]
+    further = Request(who, Prompt("And why?"), SAMPLING, (Turn("One?", "Yes."),))
+    assert [piece async for piece in backend.stream(further)][-1].reused, "the conversation goes on"
+    await backend.release(who)
+    await backend.prepare(who)
+    assert not await reused("One?"), "with the model its cache was gone"
 
 
 async def test_a_model_that_is_loaded_within_the_request_says_so(server, backend):

@@ -239,6 +239,14 @@ async def test_a_server_without_a_list_answers_by_any_name(open_backends):
         assert text_of([piece async for piece in backend.stream(request)])
 
 
+@pytest.mark.parametrize(("dialect", "told"), [("llama-cpp-python", True), ("openai", False), ("llama-server", False)])
+async def test_a_question_that_is_put_again_is_told_as_cached_where_nobody_counts(open_backends, dialect, told):
+    with OpenAIServer(dialect) as server:
+        backend = open_backends(server.url)
+        usages = [next(piece for piece in await ask(backend) if isinstance(piece, Usage)) for _ in range(2)]
+        assert [usage.reused for usage in usages] == [False, told]
+
+
 async def test_transformers_serve_with_one_model_lists_that_one(open_backends):
     dialect = Dialect("transformers", done=False, pinned="/models/mine")
     with OpenAIServer(dialect, models=("org/cached",)) as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from arena.backends import http
+from arena.backends.last_asked import LastAsked
+from arena.backends.ollama_chat import KEEP_ALIVE, NS_PER_MS, chunks_of, question, usage_of
 from arena.backends.ollama_disk import installed, models_in
 from arena.backends.ollama_header import ShowDesk, Shown
 from arena.backends.ollama_listing import blob_named_by, full_name, model_info
@@ -19,7 +21,7 @@ from arena.backends.ollama_wire import OllamaWire
 from arena.backends.thinking import ThoughtSplitter
 from arena.core.endpoints import Endpoint, PullProgress
 from arena.core.errors import ArenaError, MissingModelError, SeatError
-from arena.core.events import Chunk, Piece, Sent, Usage
+from arena.core.events import Piece, Sent
 from arena.core.models import Contestant, ModelInfo, ModelRef
 from arena.core.ports import Request
 
@@ -27,14 +29,11 @@ if TYPE_CHECKING:
     from ollama import ChatResponse, ListResponse, ProcessResponse, ProgressResponse
 
 _T = TypeVar("_T")
-_KEEP_ALIVE = "10m"
 _KEEP_NS = 600_000_000_000
 _UNLOAD_S = 2.0
 _PULL_SILENCE_S = 900.0
 """Checking what was fetched takes minutes on a slow disk, and Ollama says nothing meanwhile."""
 _SHOWS_AT_ONCE = 4
-_NS_PER_MS = 1e6
-_THINK: Mapping[str, bool | None] = {"default": None, "on": True, "off": False}
 _ANEW = "Choose it anew in the picker."
 
 
@@ -65,6 +64,7 @@ class OllamaBackend:
         self._loaded: dict[str, _Loaded] = {}
         self._own: set[str] = set()
         """Names of what nobody had loaded before arena did; the rest is not arena's to unload at the end."""
+        self._asked = LastAsked()
 
     async def models(self) -> Sequence[ModelInfo]:
         """What the server has. Raises ArenaError when it can't be reached; one odd model hides no other.
@@ -122,6 +122,7 @@ class OllamaBackend:
         """Have it unloaded, whoever loaded it. Never raises: it goes by itself when its time is over."""
         name = full_name(contestant.ref.name)
         self._loaded.pop(name, None)
+        self._asked.forget(name)
         self._own.discard(name)
         await self._unload(name)
 
@@ -129,6 +130,7 @@ class OllamaBackend:
         """Have unloaded what arena loaded, and close the connections."""
         own, self._own = self._own, set()
         self._loaded.clear()
+        self._asked.forget_all()
         await asyncio.gather(*(self._unload(name) for name in own))
         await self._wire.close()
 
@@ -228,9 +230,11 @@ class OllamaBackend:
         with self._wire.faults():
             client = await self._wire.client()
             began_ns = time.monotonic_ns()
-            await client.generate(contestant.ref.name, options={"num_ctx": context}, keep_alive=_KEEP_ALIVE)
-            took_ms = (time.monotonic_ns() - began_ns) / _NS_PER_MS
+            await client.generate(contestant.ref.name, options={"num_ctx": context}, keep_alive=KEEP_ALIVE)
+            took_ms = (time.monotonic_ns() - began_ns) / NS_PER_MS
         ready = before is not None and self._was_ready(before.get(name), contestant)
+        if not ready:
+            self._asked.forget(name)
         after = before if ready else await self._held()
         entry = after.get(name) if after else None
         told, digest = (entry.context_length, _hex(entry.digest)) if entry else (None, "")
@@ -277,21 +281,22 @@ class OllamaBackend:
 
     async def _answer(self, request: Request) -> AsyncGenerator[Piece, None]:
         """One try to ask. `Sent` comes with the first frame: before it, another try may follow."""
-        splitter, begun = ThoughtSplitter(), False
+        splitter, begun, reused = ThoughtSplitter(), False, False
         try:
             client = await self._wire.client()
             sent_ns = time.monotonic_ns()
-            frames = await client.chat(**_question(request), stream=True)
+            frames = await client.chat(**question(request), stream=True)
             async with aclosing(cast("AsyncGenerator[ChatResponse, None]", frames)) as answer:
                 async for frame in answer:
                     if not begun:
                         begun = True
+                        reused = self._asked.again(full_name(request.contestant.ref.name), request.messages)
                         yield Sent(sent_ns)
-                    for chunk in _chunks(frame, splitter):
+                    for chunk in chunks_of(frame, splitter):
                         yield chunk
                     if frame.done:
                         self._used(request.contestant)
-                        yield _usage(frame)
+                        yield usage_of(frame, reused=reused)
                         return
             raise EOFError  # noqa: TRY301 - a connection that broke off, as all the others
         except Exception as error:
@@ -334,56 +339,6 @@ def _differs(contestant: Contestant, digest: str | None) -> bool:
 
 def _hex(digest: str | None) -> str:
     return (digest or "").removeprefix("sha256:")
-
-
-def _question(request: Request) -> dict[str, Any]:
-    """What /api/chat is sent. Every sampler is said: the defaults of models and servers differ."""
-    sampling, thinking = request.sampling, request.contestant.thinking
-    return {
-        "model": request.contestant.ref.name,
-        "messages": request.messages,
-        "think": _THINK.get(thinking, thinking),
-        "keep_alive": _KEEP_ALIVE,
-        "options": {
-            "num_ctx": sampling.context,
-            "num_predict": sampling.max_tokens,
-            "seed": sampling.seed,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "min_p": sampling.min_p,
-            "repeat_penalty": sampling.repeat_penalty,
-        },
-    }
-
-
-def _chunks(frame: ChatResponse, splitter: ThoughtSplitter) -> Iterator[Chunk]:
-    """What a frame says, empty pieces left out."""
-    if frame.message.thinking:
-        yield Chunk(frame.message.thinking, "thought")
-    pieces = splitter.feed(frame.message.content) if frame.message.content else []
-    for kind, text in (*pieces, *(splitter.finish() if frame.done else ())):
-        yield Chunk(text, kind)
-
-
-def _usage(frame: ChatResponse) -> Usage:
-    """What the last frame counts; its durations are in ns. A prompt that was cached may be left out."""
-    out_tokens, decode_ns = frame.eval_count, frame.eval_duration
-    return Usage(
-        prompt_tokens=frame.prompt_eval_count,
-        out_tokens=out_tokens,
-        prompt_ms=_ms(frame.prompt_eval_duration),
-        decode_ms=_ms(decode_ns),
-        decode_tps=out_tokens / decode_ns * 1e9 if out_tokens and decode_ns else None,
-        load_ms=_ms(frame.load_duration),
-        total_ms=_ms(frame.total_duration),
-        finish="length" if frame.done_reason == "length" else "stop",
-        source="server",
-    )
-
-
-def _ms(duration_ns: int | None) -> float | None:
-    return None if duration_ns is None else duration_ns / _NS_PER_MS
 
 
 def _size(path: Path | None) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from arena.backends import http, httpx, openai_flavours
 from arena.backends.bounds import UNPACKED, bounded
+from arena.backends.last_asked import LastAsked
 from arena.backends.openai_faults import in_words
 from arena.backends.openai_flavours import GENERIC, LLAMA_SERVER, LM_STUDIO, TRANSFORMERS, Flavour
 from arena.backends.openai_frames import Reading
@@ -54,6 +55,7 @@ class OpenAIBackend:
         self._last = ("", 0.0)
         """Which model was used last, and when, in seconds on the monotonic clock."""
         self._refused: set[str] = set()
+        self._latest = LastAsked()
         self._unpinned = False
         self._turn = asyncio.Lock()
 
@@ -119,6 +121,7 @@ class OpenAIBackend:
         client, self._client = self._client, None
         self._last, self._infos, self._unpinned = ("", 0.0), {}, False
         self._refused.clear()
+        self._latest.forget_all()
         if client is not None:
             await client.aclose()
 
@@ -230,6 +233,7 @@ class OpenAIBackend:
         if name not in self._infos:
             await self.find(ModelRef(self._endpoint.name, name))
         body = openai_flavours.warm_up_of(self._flavour, self._id_of(name))
+        self._latest.forget(self._id_of(name))
         async with self._alone():
             with in_words(self._endpoint, self._secret()):
                 async with self._post(body) as (response, _):
@@ -246,7 +250,7 @@ class OpenAIBackend:
         reading, secret = Reading(self._endpoint), self._secret()
         with in_words(self._endpoint, secret, lambda: reading.begun):
             async with self._post(body) as (response, at_ns):
-                told = False
+                told, again = False, self._latest.again(model, request.messages)
                 async with aclosing(self._chunks(response, reading)) as chunks:
                     async for chunk in chunks:
                         if not told:
@@ -255,7 +259,8 @@ class OpenAIBackend:
                         yield chunk
             if not told:
                 yield Sent(at_ns)
-            yield reading.usage()
+            usage, off = reading.usage(), body.get("cache_prompt") is False
+            yield replace(usage, reused=again and usage.cached_tokens is None and not off)
 
     async def _chunks(self, response: httpx.Response, reading: Reading) -> AsyncGenerator[Chunk, None]:
         """The text of an answer, to its proper end. Raises SeatError when there is none."""

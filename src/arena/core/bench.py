@@ -118,7 +118,7 @@ class BenchRun:
         marks = {
             "cold": found.cold,
             "contended": found.contended or busy,
-            "cached": (found.cached_tokens or 0) > _A_TENTH * (found.prompt_tokens or 0),
+            "cached": found.cached and (found.cached_tokens or asked) > _A_TENTH * (found.prompt_tokens or 0),
             "early": (found.out_tokens or 0) < self.wanted,
             "throttled": self.cpu_throttled or any(gpu.throttled for gpu in self.gpus),
             "estimate": "estimate" in found.token_source or found.prompt_tokens is None,

@@ -35,6 +35,8 @@ class Usage:
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
+    reused: bool = False
+    """Whether it most likely had a part of the prompt in a cache, where it does not say how much."""
     out_tokens: int | None = None
     think_tokens: int | None = None
     prompt_ms: float | None = None

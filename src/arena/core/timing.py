@@ -50,7 +50,8 @@ DEFINITIONS: dict[str, str] = {
     "e2e_ms": "Request sent to the last delta.",
     "prompt_tokens": "Tokens of the prompt in its chat template, as the backend counted them.",
     "cached_tokens": "Prompt tokens that came from a cache and were not computed.",
-    "prefill_tps": "(prompt_tokens - cached_tokens) / the backend's prompt time; where it gives none, / ttft.",
+    "prefill_tps": "(prompt_tokens - cached_tokens) / the backend's prompt time; where it gives none, / ttft. "
+    "None where a part came from a cache and nobody says how many.",
     "out_tokens": "Tokens generated, thinking included.",
     "think_tokens": "Tokens of the thinking text, where they can be told apart.",
     "out_chars": "Characters of the answer, thinking left out.",
@@ -68,6 +69,7 @@ DEFINITIONS: dict[str, str] = {
     "finish": "Why it ended: stop, length (max_tokens or the context was full), cancelled.",
     "cold": "Loaded within the request, so not warm. Takes the run out of the speed columns, never out of the vote.",
     "contended": "Another model answered on this machine meanwhile. Out of the speed columns, never out of the vote.",
-    "cached": "A part of the prompt came from a cache. Out of the speed columns, never out of the vote.",
+    "cached": "A part of the prompt came from a cache, or the model was asked just before what began with the same "
+    "question and its server counts no cached tokens. Out of the speed columns, never out of the vote.",
     "speed_visible": "The answers were shown as they arrived: the speed could be seen before the vote.",
 }

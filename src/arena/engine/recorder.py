@@ -89,7 +89,8 @@ class Recorder:
             out_tokens, source = max(1, round((out_chars + thought_chars) / _CHARS_PER_TOKEN)), "estimate"
         ttft_ms = self._since_open(stamps[0]) if stamps else None
         prompt_ms = usage.prompt_ms or ttft_ms
-        computed = None if usage.prompt_tokens is None else usage.prompt_tokens - (usage.cached_tokens or 0)
+        told = None if usage.reused else usage.prompt_tokens  # nobody knows how many of them were computed
+        computed = None if told is None else told - (usage.cached_tokens or 0)
         gaps = [after - before for before, after in pairwise(stamps)]
         return Metrics(
             queue_ms=self._queue_ms,
@@ -115,7 +116,7 @@ class Recorder:
             finish=usage.finish if self._usage else "",
             cold=(usage.load_ms or 0.0) > _COLD_MS,
             contended=bool(self.company),
-            cached=bool(usage.cached_tokens),
+            cached=bool(usage.cached_tokens) or usage.reused,
             speed_visible=self._speed_visible,
         )
 

@@ -42,7 +42,8 @@ SELECT (SELECT count(*) FROM answers WHERE round IN ({turns})) AS answers,
     + (SELECT count(*) FROM choices WHERE round IN ({turns}) AND retracted_at IS NULL)
     + (SELECT count(*) FROM revotes WHERE round IN ({turns})) AS votes
 """
-_OF_A_ROUND = ("revotes", "choices", "votes", "answers", "seats")
+OF_A_ROUND = ("revotes", "choices", "votes", "answers", "seats")
+"""The tables with rows of a round, each before those that it points to."""
 _UNASKED = "DELETE FROM prompts WHERE NOT EXISTS (SELECT 1 FROM rounds WHERE rounds.prompt = prompts.sha256)"
 
 
@@ -87,7 +88,7 @@ class LedgerAfterwards(LedgerDealing):
         """
         with self._connection.writing() as db:
             turns = [(key,) for key in self._turns(round_id)]
-            for table in _OF_A_ROUND:
+            for table in OF_A_ROUND:
                 db.executemany(f"DELETE FROM {table} WHERE round = ?", turns)  # noqa: S608 - names of this file
             marks = ", ".join("?" * len(turns))
             db.execute(f"DELETE FROM rounds WHERE id IN ({marks})", [key for (key,) in turns])  # noqa: S608

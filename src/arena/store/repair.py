@@ -13,13 +13,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from arena.core.errors import ArenaError
 from arena.core.rounds import RoundState
 from arena.store import migrations, schema
+from arena.store.afterwards import OF_A_ROUND
 from arena.store.backup import free_name, sync_folder
 from arena.store.faults import spoken
 from arena.store.inspection import was_ours
@@ -43,7 +44,6 @@ DELETE FROM import_rounds WHERE EXISTS (
 """,
 }
 """What was imported and names contestants of its file that are gone."""
-_OF_A_ROUND = ("revotes", "choices", "votes", "answers", "seats")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def _repair(path: Path, file: BinaryIO, scratch: Path) -> Repaired | None:
             "SELECT (SELECT count(*) FROM rounds) AS rounds,"
             " (SELECT count(*) FROM votes WHERE retracted_at IS NULL) AS votes"
         )
-    kept = free_name(path, f"damaged-{datetime.now(UTC).date()}")
+    kept = free_name(path, f"damaged-{datetime.now().astimezone().date()}")
     _take_the_place(path, file, fresh, kept)
     return Repaired(path, kept, found["rounds"], found["votes"], void, hauls, stand_ins)
 
@@ -212,7 +212,7 @@ def _is_complete(ledger: SqliteLedger, key: str) -> bool:
 def _drop(ledger: SqliteLedger, key: str, hauls: Mapping[str, Haul]) -> None:
     with ledger._connection.writing() as db:  # noqa: SLF001
         db.execute("UPDATE rounds SET continues = NULL WHERE continues = ?", [key])
-        for table in _OF_A_ROUND:
+        for table in OF_A_ROUND:
             _lose(hauls, table, db.execute(f"DELETE FROM {table} WHERE round = ?", [key]).rowcount)  # noqa: S608
         db.execute("DELETE FROM rounds WHERE id = ?", [key])
     _lose(hauls, "rounds", 1)

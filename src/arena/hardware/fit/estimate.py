@@ -19,6 +19,8 @@ OVERHEAD_BYTES = 300 * MIB
 """CUDA context, kernels and pools of a process on a GPU of unknown size: 107 to 555 MiB have been published."""
 OVERHEAD_PER_MULTIPROCESSOR = 3 * MIB
 """The same where the number of multiprocessors is known: 107 MiB with 34 of them, 555 MiB with 188."""
+OVERHEAD_SIGMA_BYTES = {True: 50 * MIB, False: 100 * MIB}
+"""One standard deviation of either: with the number of multiprocessors known, and without."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from operator import attrgetter
 
 from arena.core.gguf import GgufHeader
 from arena.core.machine import MIB, FitParts
-from arena.hardware.fit.estimate import PROCESS_BYTES, Need, Setting, gpu_overhead
+from arena.hardware.fit.estimate import OVERHEAD_SIGMA_BYTES, PROCESS_BYTES, Need, Setting, gpu_overhead
 from arena.hardware.fit.shape import Layer, Shape, shape_of
 
 SIGMA_SHARE = 0.003
 """Of the total."""
-_SIGMA_KNOWN, _SIGMA_UNKNOWN, _SIGMA_PARTIAL, _SIGMA_RAM = 50 * MIB, 100 * MIB, 300 * MIB, 30 * MIB
+_SIGMA_PARTIAL, _SIGMA_RAM = 300 * MIB, 30 * MIB
 
 
 _CACHE = attrgetter("keys", "values", "windowed")
@@ -218,8 +218,8 @@ class HeaderEstimate:
         whole = count == self.layers
         compute = compute_bytes(shape, setting, on_gpu=True) + (0 if whole else shape.largest_tensor)
         parts = self._parts(layers, setting, weights, compute, gpu_overhead(multiprocessors))
-        known = _SIGMA_UNKNOWN if multiprocessors is None else _SIGMA_KNOWN
-        return Need(parts, self._sigma(parts, known if whole else _SIGMA_PARTIAL))
+        overhead = OVERHEAD_SIGMA_BYTES[multiprocessors is not None]
+        return Need(parts, self._sigma(parts, overhead if whole else _SIGMA_PARTIAL))
 
     def _sigma(self, parts: FitParts, other: int) -> int:
         return round(math.hypot(SIGMA_SHARE * parts.total, self.weights_doubt * parts.weights, other))

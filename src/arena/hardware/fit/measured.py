@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from arena.core.loads import ALL_LAYERS, GPU, Load
 from arena.core.machine import GIB, MIB, FitParts, Fits, FitVerdict, Gpu
-from arena.hardware.fit.estimate import Estimate, Need, Runtime, Setting
+from arena.hardware.fit.estimate import OVERHEAD_SIGMA_BYTES, Estimate, Need, Runtime, Setting
 
 MEASURED_SIGMA_BYTES = 16 * MIB
 """Two loads of the same model differ by that: pools grow as they are used."""
@@ -25,9 +25,6 @@ MOST_OVERHEAD_BYTES = 2 * GIB
 """More than any driver takes: such a row measured something else."""
 NEWEST = 5
 """So many loads of one model in one setting count; the largest of them is what has to fit."""
-
-_GUESS_SIGMA_BYTES = {True: 50 * MIB, False: 100 * MIB}
-"""What estimates allow for the overhead they guess: with the number of multiprocessors known, and without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +162,7 @@ class CalibratedEstimate:
         parts = replace(need.parts, overhead=learnt.typical_bytes)
         if not whole:
             return Need(parts, need.sigma_bytes)
-        rest = math.sqrt(max(0, need.sigma_bytes**2 - _GUESS_SIGMA_BYTES[known] ** 2))
+        rest = math.sqrt(max(0, need.sigma_bytes**2 - OVERHEAD_SIGMA_BYTES[known] ** 2))
         return Need(parts, round(math.hypot(rest, learnt.sigma_bytes)))
 
     def _measured_parts(self, gpu: Gpu, parts: FitParts, setting: Setting) -> FitParts | None:

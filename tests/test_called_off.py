@@ -6,14 +6,14 @@ import asyncio
 import sqlite3
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
 from arena.backends.scripted import Script, ScriptedBackend
 from arena.core.fit import Together, TogetherVerdict
 from arena.core.prompts import Prompt
-from arena.core.rounds import RoundState
+from arena.core.rounds import RoundState, Schedule
 from stage import CAST, NAMES, arena_on
 
 ENDLESS = {name: Script(["on "] * 100_000, 0.01, info=script.info) for name, script in CAST.items()}
@@ -76,3 +76,21 @@ def test_models_that_are_not_chosen_any_more_are_not_loaded_ahead(tmp_path):
         assert (before.cancelled(), now.cancelled()) == (True, False)
         arena.lineup.stop_warming()
         assert now.cancelled()
+
+
+class Quitter(ScriptedBackend):
+    """Calls its own load off."""
+
+    async def prepare(self, contestant):
+        if contestant.ref.name == "one":
+            raise asyncio.CancelledError
+        return await super().prepare(contestant)
+
+
+def test_nobody_waits_for_a_model_that_called_its_own_load_off(tmp_path):
+    with arena_on(tmp_path, others=[Quitter({"one": Script(), "two": Script()}, "quitter")]) as arena:
+        infos = [arena.lineup.find(f"quitter/{name}").result() for name in ("one", "two")]
+        view = arena.table.deal(Prompt("why?"), infos, schedule=Schedule.TOGETHER).result()
+        with pytest.raises(CancelledError):
+            arena.table.play(view.id, lambda _: None).result(10)
+        assert [line.state for line in arena.history().result()] == [RoundState.VOID]

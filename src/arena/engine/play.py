@@ -112,7 +112,10 @@ class Play:
             backend = self._backend_of(seat)
             async with self._loading[self._device(seat)]:
                 load_ms = await backend.prepare(seat.contestant)
-        except Exception:  # a round that is called off waits for nobody
+        except asyncio.CancelledError:  # a round that is called off waits for nobody, and nobody for a seat that is
+            await self._all_loaded.abort()
+            raise
+        except Exception:
             await self._all_loaded.wait()
             raise
         await self._all_loaded.wait()

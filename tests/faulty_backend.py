@@ -110,8 +110,15 @@ async def miscounts(backend, pieces):
             yield piece
     count, rate = (lambda: backend.rng.choice(NUMBERS)), (lambda: backend.rng.choice(RATES))
     yield Usage(
-        *(count() for _ in range(4)),
-        *(rate() for _ in range(5)),
+        prompt_tokens=count(),
+        cached_tokens=count(),
+        out_tokens=count(),
+        think_tokens=count(),
+        prompt_ms=rate(),
+        decode_ms=rate(),
+        decode_tps=rate(),
+        load_ms=rate(),
+        total_ms=rate(),
         first_ns=count(),
         last_ns=count(),
         finish=backend.rng.choice(("stop", "length", "cancelled", "", "\ud800")),

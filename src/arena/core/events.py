@@ -35,8 +35,6 @@ class Usage:
 
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
-    reused: bool = False
-    """Whether it most likely had a part of the prompt in a cache, where it does not say how much."""
     out_tokens: int | None = None
     think_tokens: int | None = None
     prompt_ms: float | None = None
@@ -53,6 +51,8 @@ class Usage:
     finish: str = "stop"
     """`stop`, `length` or `cancelled`."""
     source: Literal["usage", "server", "estimate"] = "server"
+    reused: bool = False
+    """Whether it most likely had a part of the prompt in a cache, where it does not say how much."""
 
 
 @dataclass(frozen=True, slots=True)
